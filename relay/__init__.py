@@ -1,0 +1,3 @@
+"""relay: follows slow generation jobs and delivers their outcome, durably."""
+
+__version__ = "0.1.0"

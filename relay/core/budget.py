@@ -1,0 +1,64 @@
+"""How many polls a credential may spend.
+
+The generic cell rate algorithm (ITU-T I.371): one instant is all the state.
+"""
+
+from dataclasses import dataclass, replace
+
+_BURST_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A provider's limit: at most `limit` requests in any window of `window_s` seconds."""
+
+    limit: int
+    window_s: float
+
+    @property
+    def burst(self) -> int:
+        """How many polls may go out at once."""
+        return max(1, int(self.limit * _BURST_SHARE))
+
+    @property
+    def interval_s(self) -> float:
+        """Seconds per poll that, with the burst before it, keep any window within the limit."""
+        return self.window_s / max(self.limit - self.burst, 0.98)
+
+    @classmethod
+    def parse(cls, text: str) -> "Rate":
+        """Read "60/m": a number per s, m, h or d.
+
+        Raises ValueError for anything else.
+        """
+        limit, _, window = text.replace(" ", "").partition("/")
+        windows = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+        if not (limit.isascii() and limit.isdigit() and int(limit) > 0 and window in windows):
+            raise ValueError(f'"{text}" is not a rate; write a number per s, m, h or d, as in "60/m"')
+        return cls(int(limit), windows[window])
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What is left of a rate; `due_at` is when the bucket will be full again."""
+
+    rate: Rate
+    due_at: float
+
+    @classmethod
+    def fresh(cls, rate: Rate, now: float) -> "Budget":
+        """Return a budget for a process that cannot know what was spent before it: no burst at first."""
+        return cls(rate, now + (rate.burst - 1) * rate.interval_s)
+
+    def available(self, now: float) -> int:
+        """Return how many polls may go out at `now`."""
+        slack = (self.rate.burst - 1) * self.rate.interval_s - max(self.due_at - now, 0.0)
+        return 0 if slack < -1e-9 else int(slack / self.rate.interval_s + 1e-9) + 1
+
+    def spend(self, polls: int, now: float) -> "Budget":
+        """Return the budget after `polls` went out at `now`."""
+        return replace(self, due_at=max(self.due_at, now) + polls * self.rate.interval_s)
+
+    def next_at(self, now: float) -> float:
+        """Return when at least one poll may go out."""
+        return max(now, self.due_at - (self.rate.burst - 1) * self.rate.interval_s)

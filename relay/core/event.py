@@ -1,0 +1,89 @@
+"""Events: the immutable facts that destinations are told."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from relay.core import ids
+from relay.core.instant import iso
+from relay.core.observation import Cost, JobError, Observation, Output
+from relay.core.watch import Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One fact about one watch.
+
+    `body` is the JSON text that callbacks carry, complete but for `raw`, which
+    is the provider's last body, verbatim, or None.  Both are fixed when the
+    event is made, so that every delivery of it says the same bytes.
+    """
+
+    id: str
+    type: str
+    watch_id: str
+    created_at: float
+    body: str = field(repr=False)
+    raw: str | None = field(default=None, repr=False)
+
+    @property
+    def data(self) -> dict[str, object]:
+        """The `data` object of the body."""
+        data: dict[str, object] = json.loads(self.body)["data"]
+        return data
+
+    def payload(self, *, with_raw: bool) -> bytes:
+        """Return the bytes to send, with the provider's own body spliced in on request."""
+        if not with_raw:
+            return self.body.encode()
+        return f'{self.body[:-2]},"raw":{self.raw or "null"}}}}}'.encode()
+
+
+def outcome_event(watch: Watch, seen: Observation, now: float) -> Event:
+    """Return the event that tells how `watch` ended, as observed at `now`."""
+    event_type = f"job.{seen.status}"
+    data = {
+        "watch_id": watch.id,
+        "provider": watch.provider,
+        "job_id": watch.job.id,
+        "status": str(seen.status),
+        "provider_status": seen.provider_status,
+        "model": seen.model or watch.model,
+        "outputs": [_output(output) for output in seen.outputs],
+        "error": _error(seen.error),
+        "cost": _cost(seen.cost),
+        "created_at": _iso_or_none(seen.created_at),
+        "watched_at": iso(watch.created_at),
+        "completed_at": _iso_or_none(seen.completed_at),
+        "observed_at": iso(now),
+        "polls": watch.polls + 1,
+        "metadata": dict(watch.metadata),
+    }
+    return Event(
+        id=ids.event_id(watch.id, event_type),
+        type=event_type,
+        watch_id=watch.id,
+        created_at=now,
+        body=_compact({"type": event_type, "timestamp": iso(now), "data": data}),
+        raw=seen.raw,
+    )
+
+
+def _compact(value: Mapping[str, object]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _output(output: Output) -> dict[str, object]:
+    return {**asdict(output), "expires_at": _iso_or_none(output.expires_at)}
+
+
+def _error(error: JobError | None) -> dict[str, object] | None:
+    return None if error is None else asdict(error)
+
+
+def _cost(cost: Cost | None) -> dict[str, object] | None:
+    return None if cost is None else asdict(cost)
+
+
+def _iso_or_none(instant: float | None) -> str | None:
+    return None if instant is None else iso(instant)

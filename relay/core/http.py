@@ -1,0 +1,112 @@
+"""HTTP as values: what relay sends, what came back, and why nothing did."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+
+from relay.core.errors import RelayError
+
+MAX_WAIT_S = 86400.0
+"""The longest that a remote side may ask us to wait in one step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request, complete: `url` is sent byte for byte as it stands."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer; header names are in lower case.
+
+    `complete` is False where the body was cut at the limit of its caller.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+    complete: bool = True
+    elapsed_s: float = 0.0
+
+
+class Fault(StrEnum):
+    """Why a request got no answer."""
+
+    DNS = "dns"
+    CONNECT = "connect"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    DISCONNECTED = "disconnected"
+    PROTOCOL = "protocol"
+    FORBIDDEN_ADDRESS = "forbidden_address"
+    LOCAL = "local"
+    """Our own side's: no route, no file descriptors. Never held against the remote side."""
+
+
+class TransportError(RelayError):
+    """A request got no answer."""
+
+    def __init__(self, fault: Fault, detail: str) -> None:
+        super().__init__(f"{fault}: {detail}")
+        self.fault = fault
+        self.detail = detail
+
+
+def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
+    """Return how long the other side asks us to wait, at most MAX_WAIT_S, or None.
+
+    Reads `retry-after-ms` (milliseconds, as OpenAI sends it) before
+    `Retry-After` (RFC 9110, section 10.2.3: seconds or a date; a fraction is
+    tolerated).  A moment in the past means now; what cannot be read means
+    nothing was asked.
+    """
+    millis = _number(headers.get("retry-after-ms"))
+    if millis is not None:
+        return _bounded(millis / 1000)
+    value = headers.get("retry-after")
+    seconds = _number(value)
+    if seconds is not None:
+        return _bounded(seconds)
+    if value is None:
+        return None
+    try:
+        moment = parsedate_to_datetime(value).timestamp()
+    except (ValueError, OverflowError, TypeError):
+        return None
+    return _bounded(moment - now)
+
+
+def rate_reset_s(value: str | None, now: float) -> float | None:
+    """Return the seconds until a rate-limit window ends, at most MAX_WAIT_S, or None.
+
+    Three units are in use: Unix milliseconds, Unix seconds, and seconds from
+    now.  They are told apart by size.
+    """
+    number = _number(value)
+    if number is None:
+        return None
+    if number > 1e12:
+        return _bounded(number / 1000 - now)
+    if number > 1e9:
+        return _bounded(number - now)
+    return _bounded(number)
+
+
+def _number(value: str | None) -> float | None:
+    if value is None:
+        return None
+    try:
+        number = float(value.strip())
+    except ValueError:
+        return None
+    return number if number == number and "_" not in value else None
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(seconds, 0.0), MAX_WAIT_S)

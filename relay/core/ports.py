@@ -1,0 +1,283 @@
+"""What the loops need from the world, as Protocols."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement, Verdict
+from relay.core.event import Event
+from relay.core.http import Request, Response
+from relay.core.observation import Answer, Job, Status
+from relay.core.retry import RetryPolicy
+from relay.core.watch import Continue, NewWatch, Target, Watch
+
+
+class Wakeup(Protocol):
+    """A flag that one side raises and the other waits for; satisfied by asyncio.Event."""
+
+    def set(self) -> None: ...
+    def clear(self) -> None: ...
+    async def wait(self) -> object: ...
+
+
+class Clock(Protocol):
+    """Time, and the only way to wait for it."""
+
+    def now(self) -> float:
+        """Return the wall clock, in Unix seconds."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that never jump, from an arbitrary start."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait `seconds`, by the monotonic clock."""
+        ...
+
+    async def wait(self, wakeup: Wakeup, seconds: float) -> None:
+        """Wait until `wakeup` is raised, at most `seconds`; lowers it."""
+        ...
+
+
+class Entropy(Protocol):
+    """Randomness."""
+
+    def sample(self) -> float:
+        """Return a number from [0, 1)."""
+        ...
+
+    def bytes(self, count: int) -> bytes:
+        """Return unpredictable bytes."""
+        ...
+
+
+class Transport(Protocol):
+    """The HTTP client."""
+
+    async def send(self, request: Request, *, timeout_s: float, max_body: int) -> Response:
+        """Return the answer to one request; redirects are never followed.
+
+        Raises TransportError where there is none.
+        """
+        ...
+
+
+class Provider(Protocol):
+    """A remote API, described purely: values in, values out."""
+
+    @property
+    def name(self) -> str:
+        """The name under which the configuration enables it."""
+        ...
+
+    def check(self, job: Job) -> Job:
+        """Return the job with its parameters in their documented names.
+
+        Raises InvalidValue, naming `job_id` or `params.NAME`, for one that could not be polled.
+        """
+        ...
+
+    def request(self, job: Job, secrets: Mapping[str, str], now: float) -> Request:
+        """Return the request that asks about `job`."""
+        ...
+
+    def interpret(
+        self, job: Job, answers: Sequence[Response], secrets: Mapping[str, str], now: float
+    ) -> Answer | Request:
+        """Return what the answers so far mean, or one more request that is needed to tell.
+
+        Never raises, whatever the answers hold.
+        """
+        ...
+
+
+class Destination(Protocol):
+    """Where events go, described purely."""
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """How long to insist."""
+        ...
+
+    def request(self, delivery: Delivery, event: Event, now: float) -> Request:
+        """Return the request of one attempt, signed for `now` where the destination signs."""
+        ...
+
+    def verdict(self, response: Response, now: float) -> Verdict:
+        """Return what the answer means."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A watch as it stands after `add_watches`; `created` is False where it was there before."""
+
+    watch: Watch
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WatchView:
+    """A watch with what belongs to it: its own targets, and its outcome once it has one."""
+
+    watch: Watch
+    targets: tuple[Target, ...] = ()
+    event: Event | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WatchFilter:
+    """Which watches to list; an empty condition matches all."""
+
+    statuses: frozenset[Status] = frozenset()
+    provider: str | None = None
+    since: float | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFilter:
+    """Which deliveries to list; an empty condition matches all."""
+
+    states: frozenset[DeliveryState] = frozenset()
+    watch_id: str | None = None
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A claimed delivery and what it carries."""
+
+    delivery: Delivery
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Everything that one transaction writes when a watch ends.
+
+    The event's targets are those of the routes; the store adds the watch's own.
+    """
+
+    watch_id: str
+    status: Status
+    provider_status: str | None
+    model: str | None
+    event: Event
+    routed: tuple[Target, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A credential that must not be used until an instant, and why."""
+
+    until: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many rows stand where, for health, status lines and metrics."""
+
+    watches: Mapping[Status, int]
+    deliveries: Mapping[DeliveryState, int]
+    oldest_pending_at: float | None = None
+
+
+class Store(Protocol):
+    """The durable state, named after its transitions.
+
+    A call returns after the commit that holds its write.  All raise StoreError
+    where the database fails.
+    """
+
+    async def add_watches(self, new: Sequence[NewWatch], now: float) -> list[Added]:
+        """Store watches, or find those already there and add their new targets.
+
+        A target added to a watch that has ended gets a delivery at once.
+        """
+        ...
+
+    async def watch(self, reference: str) -> WatchView:
+        """Return one watch by its id or as `provider:job_id`; raises NotFound."""
+        ...
+
+    async def watches(self, wanted: WatchFilter, *, before: str | None, limit: int) -> list[WatchView]:
+        """Return watches newest first, from before the id `before`."""
+        ...
+
+    async def remove_watch(self, watch_id: str) -> None:
+        """Forget a watch; raises NotFound, and Conflict while deliveries of it are open."""
+        ...
+
+    async def poll_now(self, watch_id: str, now: float) -> None:
+        """Make a live watch due at once; raises NotFound, and Conflict once it has ended."""
+        ...
+
+    async def claim_due_watches(self, provider: str, now: float, *, until: float, limit: int) -> list[Watch]:
+        """Lease up to `limit` live watches that are due, the longest overdue first."""
+        ...
+
+    async def record_polls(self, transitions: Sequence[Continue], now: float) -> None:
+        """Write what polls that were not the last told, and release the leases."""
+        ...
+
+    async def finalize_watch(self, ending: Ending, now: float) -> bool:
+        """End a watch: outcome, event and deliveries at once; False where it had ended before."""
+        ...
+
+    async def next_watch_due(self, provider: str) -> float | None:
+        """Return when the next unleased live watch of a provider is due."""
+        ...
+
+    async def claim_due_deliveries(
+        self, now: float, *, until: float, limit: int, per_lane: int, busy: Mapping[str, int]
+    ) -> list[Outgoing]:
+        """Lease due deliveries, oldest due first, at most `per_lane` a lane less those `busy`."""
+        ...
+
+    async def settle_attempt(self, attempt: Attempt, settlement: Settlement) -> None:
+        """Write an attempt and what it made of its delivery, and release the lease."""
+        ...
+
+    async def next_delivery_due(self) -> float | None:
+        """Return when the next unleased pending delivery is due."""
+        ...
+
+    async def delivery(self, delivery_id: str) -> tuple[Delivery, list[Attempt]]:
+        """Return one delivery with its attempts, oldest first; raises NotFound."""
+        ...
+
+    async def deliveries(self, wanted: DeliveryFilter, *, before: str | None, limit: int) -> list[Delivery]:
+        """Return deliveries newest first, from before the id `before`."""
+        ...
+
+    async def resend(self, delivery_id: str, now: float) -> Delivery:
+        """Make a delivery due at once, with a fresh budget if it was final; raises NotFound."""
+        ...
+
+    async def block(self, provider: str, block: Block | None) -> None:
+        """Remember that a credential must wait, or that it need not."""
+        ...
+
+    async def blocks(self) -> Mapping[str, Block]:
+        """Return the blocks in force, by provider."""
+        ...
+
+    async def prune(self, *, ended_before: float, limit: int) -> int:
+        """Delete up to `limit` watches that ended before an instant and owe nothing; return how many."""
+        ...
+
+    async def counts(self) -> Counts:
+        """Return how many rows stand where."""
+        ...
+
+    async def probe(self) -> None:
+        """Prove that a write can be committed."""
+        ...
+
+    async def release_leases(self) -> None:
+        """Return the rows of workers that are gone; called when no other process can hold any."""
+        ...

@@ -1,0 +1,245 @@
+"""What becomes of a watch when a poll comes back.
+
+`decide` is the whole law: an answer in, a transition out.  A watch that has
+ended never changes again; trouble of ours or of the provider's never becomes
+an outcome.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from relay.core.hazard import Hazard
+from relay.core.observation import Answer, Job, JobError, Observation, Status, Trouble, TroubleKind
+from relay.core.schedule import Bounds, next_poll, retry_failed_poll
+
+MISSING_CONFIRMATIONS = 3
+"""How many times in a row the provider must deny a job before we believe it."""
+
+_MISSING_RECHECK_S = 10.0
+"""The longest pause between those questions."""
+
+_BLIND_MIN_S, _BLIND_MAX_S = 60.0, 86400.0
+"""Bounds on how long past its deadline a watch is kept while no poll gets through."""
+
+_UNAUTHORIZED_BLIND_S = 7 * 86400.0
+"""The same while the credential is refused: someone has to bring a new key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A destination as a watch names it: one of the configuration, or a callback URL.
+
+    `key` tells targets of one watch apart; `lane` groups those that share a
+    remote host, for fairness.
+    """
+
+    key: str
+    lane: str
+    name: str | None = None
+    url: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NewWatch:
+    """A request to follow a job, checked and complete, not yet stored."""
+
+    id: str
+    provider: str
+    job: Job
+    deadline: float
+    next_poll_at: float
+    targets: tuple[Target, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    model: str | None = None
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A stored watch.
+
+    `failed_polls` and `missing_polls` count answers in a row; `running_since`
+    is when we first saw the job leave the queue; `last_error` is the last
+    trouble in one line, None after a poll that worked.
+    """
+
+    id: str
+    provider: str
+    job: Job
+    status: Status
+    created_at: float
+    deadline: float
+    next_poll_at: float
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    model: str | None = None
+    owner: str | None = None
+    provider_status: str | None = None
+    progress: float | None = None
+    last_poll_at: float | None = None
+    running_since: float | None = None
+    polls: int = 0
+    failed_polls: int = 0
+    missing_polls: int = 0
+    last_error: str | None = None
+    finalized_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """What polling a provider's jobs goes by: believed durations, bounds, and patience."""
+
+    hazard: Hazard
+    bounds: Bounds
+    not_found_grace_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """The watch goes on; the fields are its new values."""
+
+    watch_id: str
+    status: Status
+    next_poll_at: float
+    provider_status: str | None
+    model: str | None
+    progress: float | None
+    running_since: float | None
+    failed_polls: int
+    missing_polls: int
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The watch ends; `observation` is what the event will tell."""
+
+    watch_id: str
+    observation: Observation
+
+
+Transition = Continue | End
+
+
+def decide(watch: Watch, answer: Answer, following: Following, *, now: float, sample: float) -> Transition:
+    """Return what `answer`, which arrived at `now`, makes of a live watch.
+
+    `sample` is uniform in [0, 1) and only spreads the next poll.
+    """
+    if isinstance(answer, Observation):
+        return _observed(watch, answer, following, now, sample)
+    if answer.kind is TroubleKind.MISSING:
+        return _missing(watch, answer, following, now, sample)
+    if now >= watch.deadline + _blind_patience_s(watch, answer):
+        return End(watch.id, _timed_out(watch, f"the deadline passed, and the last poll failed: {answer.detail}"))
+    failures = watch.failed_polls + 1
+    return _after_trouble(
+        watch,
+        answer,
+        failed_polls=failures,
+        missing_polls=watch.missing_polls,
+        next_poll_at=retry_failed_poll(
+            failures=failures,
+            now=now,
+            deadline=watch.deadline,
+            floor_s=answer.retry_after_s,
+            min_interval_s=following.bounds.min_interval_s,
+            sample=sample,
+        ),
+    )
+
+
+def _observed(watch: Watch, seen: Observation, following: Following, now: float, sample: float) -> Transition:
+    if seen.status.terminal:
+        return End(watch.id, seen)
+    if now >= watch.deadline:
+        return End(watch.id, _timed_out(watch, f'the deadline passed while the job was "{seen.provider_status}"', seen))
+    running_since = watch.running_since
+    if running_since is None and seen.status is Status.RUNNING:
+        running_since = now
+    return Continue(
+        watch_id=watch.id,
+        status=seen.status,
+        next_poll_at=next_poll(
+            following.hazard,
+            following.bounds,
+            age_s=now - watch.created_at,
+            now=now,
+            deadline=watch.deadline,
+            hint_s=seen.poll_after_s,
+            sample=sample,
+        ),
+        provider_status=seen.provider_status,
+        model=seen.model or watch.model,
+        progress=seen.progress if seen.progress is not None else watch.progress,
+        running_since=running_since,
+        failed_polls=0,
+        missing_polls=0,
+        last_error=None,
+    )
+
+
+def _missing(watch: Watch, answer: Trouble, following: Following, now: float, sample: float) -> Transition:
+    missing = watch.missing_polls + 1
+    if missing >= MISSING_CONFIRMATIONS and now >= watch.created_at + following.not_found_grace_s:
+        error = JobError(code="not_found", message=answer.detail)
+        return End(
+            watch.id,
+            Observation(Status.NOT_FOUND, watch.provider_status, model=watch.model, error=error),
+        )
+    again = retry_failed_poll(
+        failures=missing,
+        now=now,
+        deadline=watch.deadline,
+        floor_s=answer.retry_after_s,
+        min_interval_s=following.bounds.min_interval_s,
+        sample=sample,
+    )
+    return _after_trouble(
+        watch,
+        answer,
+        failed_polls=0,
+        missing_polls=missing,
+        next_poll_at=min(again, now + max(_MISSING_RECHECK_S, answer.retry_after_s or 0.0)),
+    )
+
+
+def _after_trouble(
+    watch: Watch, trouble: Trouble, *, failed_polls: int, missing_polls: int, next_poll_at: float
+) -> Continue:
+    return Continue(
+        watch_id=watch.id,
+        status=watch.status,
+        next_poll_at=next_poll_at,
+        provider_status=watch.provider_status,
+        model=watch.model,
+        progress=watch.progress,
+        running_since=watch.running_since,
+        failed_polls=failed_polls,
+        missing_polls=missing_polls,
+        last_error=f"{trouble.kind}: {trouble.detail}",
+    )
+
+
+def _blind_patience_s(watch: Watch, trouble: Trouble) -> float:
+    """Return how long past its deadline a watch waits for a poll that gets through.
+
+    As long again as it was given, within a minute and a day: an outage around
+    the deadline must not turn a finished job into a timed-out one.
+    """
+    if trouble.kind is TroubleKind.UNAUTHORIZED:
+        return _UNAUTHORIZED_BLIND_S
+    return min(max(watch.deadline - watch.created_at, _BLIND_MIN_S), _BLIND_MAX_S)
+
+
+def _timed_out(watch: Watch, message: str, seen: Observation | None = None) -> Observation:
+    last = seen or Observation(watch.status, watch.provider_status, model=watch.model)
+    return Observation(
+        status=Status.TIMED_OUT,
+        provider_status=last.provider_status,
+        model=last.model or watch.model,
+        error=JobError(code="deadline_passed", message=message),
+        cost=last.cost,
+        created_at=last.created_at,
+        progress=last.progress,
+        raw=last.raw,
+    )
