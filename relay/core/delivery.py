@@ -68,11 +68,16 @@ class VerdictKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a destination's answer means for the delivery; `reason` is one line."""
+    """What a destination's answer means for the delivery; `reason` is one line.
+
+    `costs_try` is False where the fault was ours, which must not use up the
+    receiver's tries.
+    """
 
     kind: VerdictKind
     reason: str | None = None
     retry_after_s: float | None = None
+    costs_try: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,7 @@ def settle(delivery: Delivery, verdict: Verdict, policy: RetryPolicy, *, now: fl
 
     A manual attempt does not use up a step of the schedule.
     """
-    tries = delivery.tries + (delivery.trigger is Trigger.SCHEDULED)
+    tries = delivery.tries + (verdict.costs_try and delivery.trigger is Trigger.SCHEDULED)
     state = _FINAL.get(verdict.kind)
     again = delivery.next_attempt_at
     if state is None:

@@ -135,6 +135,7 @@ class WatchFilter:
     since: float | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     owner: str | None = None
+    id_prefix: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,16 @@ class DeliveryFilter:
     states: frozenset[DeliveryState] = frozenset()
     watch_id: str | None = None
     owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryView:
+    """A delivery with the type of its event, who owns its watch, and its attempts where asked for."""
+
+    delivery: Delivery
+    event_type: str
+    owner: str | None = None
+    attempts: tuple[Attempt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +239,8 @@ class Store(Protocol):
         """End a watch: outcome, event and deliveries at once; False where it had ended before."""
         ...
 
-    async def next_watch_due(self, provider: str) -> float | None:
-        """Return when the next unleased live watch of a provider is due."""
+    async def next_watch_due(self, provider: str, after: float) -> float | None:
+        """Return when the next live watch of a provider is due, of those due later than `after`."""
         ...
 
     async def claim_due_deliveries(
@@ -242,20 +253,25 @@ class Store(Protocol):
         """Write an attempt and what it made of its delivery, and release the lease."""
         ...
 
-    async def next_delivery_due(self) -> float | None:
-        """Return when the next unleased pending delivery is due."""
+    async def next_delivery_due(self, after: float) -> float | None:
+        """Return when the next pending delivery is due, of those due later than `after`."""
         ...
 
-    async def delivery(self, delivery_id: str) -> tuple[Delivery, list[Attempt]]:
+    async def delivery(self, delivery_id: str) -> DeliveryView:
         """Return one delivery with its attempts, oldest first; raises NotFound."""
         ...
 
-    async def deliveries(self, wanted: DeliveryFilter, *, before: str | None, limit: int) -> list[Delivery]:
-        """Return deliveries newest first, from before the id `before`."""
+    async def deliveries(
+        self, wanted: DeliveryFilter, *, before: tuple[float, str] | None, limit: int
+    ) -> list[DeliveryView]:
+        """Return deliveries newest first without their attempts, from before one's `created_at` and id."""
         ...
 
-    async def resend(self, delivery_id: str, now: float) -> Delivery:
-        """Make a delivery due at once, with a fresh budget if it was final; raises NotFound."""
+    async def resend(self, delivery_id: str, now: float) -> None:
+        """Make a delivery due at once, with a fresh budget if it was final.
+
+        Raises NotFound, and Conflict while an attempt is under way.
+        """
         ...
 
     async def block(self, provider: str, block: Block | None) -> None:

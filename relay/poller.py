@@ -1,0 +1,257 @@
+"""Follows the jobs of one credential: claim due watches, ask, interpret, decide, commit."""
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from relay.core.budget import Budget, Rate
+from relay.core.errors import StoreError
+from relay.core.event import outcome_event
+from relay.core.http import Request, Response, TransportError
+from relay.core.observation import Answer, Observation, Trouble, TroubleKind
+from relay.core.ports import Block, Clock, Ending, Entropy, Provider, Store, Transport
+from relay.core.routing import Route, routed_targets
+from relay.core.watch import Continue, End, Following, Watch, decide
+from relay.metrics import Metrics
+
+log = structlog.get_logger("relay.poller")
+
+POLL_TIMEOUT_S = 30.0
+MAX_ANSWER_BYTES = 1024 * 1024
+_LEASE_S = 3 * POLL_TIMEOUT_S + 10
+"""A claimed watch may wait for a free slot, be asked about, and need a second request."""
+_LONGEST_WAIT_S = 30.0
+"""The loop looks at least this often, so that a jump of the wall clock is noticed."""
+_RAMP_S = 3.0
+"""Over this time after the start the credential's concurrency is opened."""
+_BLOCK_S = {TroubleKind.RATE_LIMITED: 5.0, TroubleKind.UNAUTHORIZED: 15.0}
+"""How long a credential rests after such trouble, where the provider does not say."""
+_MAX_STEPS = 2
+_WARNED_LIMIT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A provider reached with one credential.
+
+    `read_secrets` reads the credential anew at each call and raises OSError or
+    ValueError where it cannot.
+    """
+
+    provider: Provider
+    following: Following
+    read_secrets: Callable[[], Mapping[str, str]]
+    concurrency: int
+    rate: Rate | None = None
+
+    @property
+    def name(self) -> str:
+        return self.provider.name
+
+
+class Poller:
+    """The loop of one account; `wakeup` is raised when a watch may be due earlier than thought."""
+
+    def __init__(
+        self,
+        account: Account,
+        *,
+        store: Store,
+        transport: Transport,
+        clock: Clock,
+        entropy: Entropy,
+        routes: Sequence[Route],
+        metrics: Metrics,
+        on_end: Callable[[str], None],
+    ) -> None:
+        self.account = account
+        self.wakeup = asyncio.Event()
+        self.ticked_at = clock.monotonic()
+        self._store = store
+        self._transport = transport
+        self._clock = clock
+        self._entropy = entropy
+        self._routes = routes
+        self._metrics = metrics
+        self._on_end = on_end
+        self._log = log.bind(provider=account.name)
+        self._slots = asyncio.Semaphore(account.concurrency)
+        self._outstanding = 0
+        self._started_at = clock.monotonic()
+        self._budget = Budget.fresh(account.rate, clock.now()) if account.rate else None
+        self._blocked_until = 0.0
+        self._secrets: Mapping[str, str] | None = None
+        self._warned: set[str] = set()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Claim no more; `run` returns when what is under way is done."""
+        self._stopping = True
+        self.wakeup.set()
+
+    async def run(self) -> None:
+        """Poll until stopped."""
+        block = (await self._store.blocks()).get(self.account.name)
+        self._blocked_until = block.until if block else 0.0
+        async with asyncio.TaskGroup() as polls:
+            while not self._stopping:
+                await self._clock.wait(self.wakeup, await self._round(polls))
+
+    async def run_once(self) -> int:
+        """Poll everything that is due and allowed now; return how many polls that were."""
+        async with asyncio.TaskGroup() as polls:
+            claimed = await self._claim()
+            for watch in claimed:
+                polls.create_task(self._follow(watch))
+        return len(claimed)
+
+    async def _round(self, polls: asyncio.TaskGroup) -> float:
+        """Start what is due, and return how long nothing else can be."""
+        self.ticked_at = self._clock.monotonic()
+        try:
+            for watch in await self._claim():
+                polls.create_task(self._follow(watch))
+            return await self._idle_s()
+        except StoreError as error:
+            self._metrics.loop_errors.labels("poller").inc()
+            self._log.error("watches.claim_failed", error=str(error))
+            return 1.0
+
+    async def _claim(self) -> list[Watch]:
+        now = self._clock.now()
+        room = self._room(now)
+        if room <= 0 or now < self._blocked_until:
+            return []
+        claimed = await self._store.claim_due_watches(self.account.name, now, until=now + _LEASE_S, limit=room)
+        self._outstanding += len(claimed)
+        if self._budget and claimed:
+            self._budget = self._budget.spend(len(claimed), now)
+        return claimed
+
+    def _room(self, now: float) -> int:
+        """Return how many watches to claim: up to two rounds of the open slots, in batches of one round."""
+        opened = min((self._clock.monotonic() - self._started_at + 0.2) / _RAMP_S, 1.0)
+        slots = math.ceil(self.account.concurrency * opened)
+        room = 2 * slots - self._outstanding
+        if room < slots:
+            return 0
+        return min(room, self._budget.available(now)) if self._budget else room
+
+    async def _idle_s(self) -> float:
+        now = self._clock.now()
+        due = await self._store.next_watch_due(self.account.name, after=now)
+        waits = [_LONGEST_WAIT_S]
+        if due is not None:
+            waits.append(due - now)
+        if self._blocked_until > now:
+            waits = [min(_LONGEST_WAIT_S, self._blocked_until - now)]
+        elif self._budget and self._budget.available(now) < 1:
+            waits.append(self._budget.next_at(now) - now)
+        if self._clock.monotonic() - self._started_at < _RAMP_S:
+            waits.append(_RAMP_S / 10)
+        return max(min(waits), 0.001)
+
+    async def _follow(self, watch: Watch) -> None:
+        try:
+            async with self._slots:
+                if not self._stopping:
+                    await self._poll(watch)
+        except StoreError as error:  # its lease runs out, and it is polled again
+            self._metrics.loop_errors.labels("poller").inc()
+            self._log.error("poll.commit_failed", watch_id=watch.id, error=str(error))
+        finally:
+            self._outstanding -= 1
+            self.wakeup.set()
+
+    async def _poll(self, watch: Watch) -> None:
+        started = self._clock.monotonic()
+        answer = await self._ask(watch)
+        now = self._clock.now()
+        self._metrics.poll_seconds.labels(self.account.name).observe(self._clock.monotonic() - started)
+        result = answer.kind if isinstance(answer, Trouble) else answer.status
+        self._metrics.polls.labels(self.account.name, result).inc()
+        await self._mind(watch, answer, now)
+        transition = decide(watch, answer, self.account.following, now=now, sample=self._entropy.sample())
+        if isinstance(transition, End):
+            await self._end(watch, transition, now)
+        else:
+            await self._go_on(watch, transition, now)
+
+    async def _ask(self, watch: Watch) -> Answer:
+        """Return what the provider says, with as many requests as its description needs."""
+        provider, answers = self.account.provider, list[Response]()
+        try:
+            secrets = self._credential()
+            request = provider.request(watch.job, secrets, self._clock.now())
+            for _ in range(_MAX_STEPS):
+                answers.append(await self._transport.send(request, timeout_s=POLL_TIMEOUT_S, max_body=MAX_ANSWER_BYTES))
+                meaning = provider.interpret(watch.job, answers, secrets, self._clock.now())
+                if not isinstance(meaning, Request):
+                    return meaning
+                request = meaning
+        except TransportError as error:
+            return Trouble(TroubleKind.UNAVAILABLE, str(error))
+        except (OSError, ValueError) as error:
+            return Trouble(TroubleKind.UNAUTHORIZED, f"the credential cannot be read: {error}")
+        return Trouble(TroubleKind.MALFORMED, "the provider's description asks for too many requests")
+
+    def _credential(self) -> Mapping[str, str]:
+        if self._secrets is None:
+            self._secrets = self.account.read_secrets()
+        return self._secrets
+
+    async def _mind(self, watch: Watch, answer: Answer, now: float) -> None:
+        """Draw the consequences that go beyond the one watch."""
+        if isinstance(answer, Observation):
+            self._warn_unknown(watch, answer)
+        elif answer.kind in _BLOCK_S:
+            until = now + (answer.retry_after_s or _BLOCK_S[answer.kind])
+            if until > self._blocked_until:
+                self._blocked_until = until
+                await self._store.block(self.account.name, Block(until, answer.kind))
+                self._log.warning("credential.paused", reason=str(answer.kind), seconds=round(until - now, 1))
+            if answer.kind is TroubleKind.UNAUTHORIZED:
+                self._secrets = None
+
+    def _warn_unknown(self, watch: Watch, seen: Observation) -> None:
+        literal = seen.provider_status or ""
+        if seen.known or literal in self._warned or len(self._warned) >= _WARNED_LIMIT:
+            return
+        self._warned.add(literal)
+        self._log.warning("status.unknown", watch_id=watch.id, provider_status=literal)
+
+    async def _go_on(self, watch: Watch, transition: Continue, now: float) -> None:
+        await self._store.record_polls([transition], now)
+        self._log.debug(
+            "watch.observed",
+            watch_id=watch.id,
+            status=str(transition.status),
+            failed_polls=transition.failed_polls,
+            next_poll_s=round(transition.next_poll_at - now, 2),
+        )
+
+    async def _end(self, watch: Watch, transition: End, now: float) -> None:
+        seen = transition.observation
+        ending = Ending(
+            watch_id=watch.id,
+            status=seen.status,
+            provider_status=seen.provider_status,
+            model=seen.model,
+            event=outcome_event(watch, seen, now),
+            routed=routed_targets(watch, seen.status, self._routes),
+        )
+        if not await self._store.finalize_watch(ending, now):
+            return
+        self._metrics.outcomes.labels(self.account.name, seen.status).inc()
+        self._log.info(
+            "watch.ended",
+            watch_id=watch.id,
+            job_id=watch.job.id,
+            outcome=str(seen.status),
+            polls=watch.polls + 1,
+            watched_s=round(now - watch.created_at, 2),
+        )
+        self._on_end(watch.id)

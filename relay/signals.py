@@ -1,0 +1,30 @@
+"""Wake-ups within the process: hints that save waiting, never the only way to learn a thing."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class EndSignals:
+    """Tells whoever waits for a watch that it has ended."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, set[asyncio.Event]] = {}
+
+    @contextmanager
+    def waiting(self, watch_id: str) -> Iterator[asyncio.Event]:
+        """Give an event that is set when the watch ends while the block runs."""
+        event = asyncio.Event()
+        self._waiting.setdefault(watch_id, set()).add(event)
+        try:
+            yield event
+        finally:
+            others = self._waiting[watch_id]
+            others.discard(event)
+            if not others:
+                del self._waiting[watch_id]
+
+    def ended(self, watch_id: str) -> None:
+        """Wake everyone who waits for this watch."""
+        for event in self._waiting.get(watch_id, ()):
+            event.set()

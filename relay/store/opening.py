@@ -1,0 +1,102 @@
+"""Opening a database: the lock, the checks, the backup before a migration, the migration."""
+
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+
+import aiosqlite
+
+from relay.core.errors import StoreUnusable
+from relay.store.sql import schema_steps
+
+_APPLICATION_ID = 0x52454C59
+"""Marks the file as relay's (``RELY``), so that another program's database is never migrated."""
+
+_BUSY_TIMEOUT_MS = 5000
+
+
+class FileLock:
+    """Holds a database for one process, for as long as that lives."""
+
+    def __init__(self, database: Path) -> None:
+        self._path = database.with_name(database.name + ".lock")
+        try:
+            database.parent.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreUnusable(f"cannot open {self._path}: {error.strerror}") from error
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._fd)
+            raise StoreUnusable(f"{database} is in use by another relay; stop that one first") from error
+
+    def release(self) -> None:
+        """Let another process have the database."""
+        os.close(self._fd)
+
+
+async def connect(path: Path, *, read_only: bool = False) -> aiosqlite.Connection:
+    """Return a connection set up as every one of ours is."""
+    connection = await aiosqlite.connect(path, isolation_level=None)
+    connection.row_factory = aiosqlite.Row
+    await connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+    await connection.execute("PRAGMA foreign_keys = ON")
+    await connection.execute("PRAGMA synchronous = FULL")
+    if read_only:
+        await connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+async def open_writer(path: Path) -> aiosqlite.Connection:
+    """Return the writing connection of a database that is at our schema.
+
+    Makes the file where there is none; raises StoreUnusable where it cannot be
+    used, with the way out in its message.
+    """
+    existed = path.exists() and path.stat().st_size > 0
+    connection = None
+    try:
+        connection = await connect(path)
+        path.chmod(0o600)
+        await connection.execute("PRAGMA journal_mode = WAL")
+        await _migrate(connection, path, existed=existed)
+    except (sqlite3.Error, OSError, StoreUnusable) as error:
+        if connection is not None:
+            await connection.close()
+        if isinstance(error, StoreUnusable):
+            raise
+        raise StoreUnusable(f"{path} cannot be opened: {error}; restore it from a backup or move it away") from error
+    return connection
+
+
+async def _migrate(connection: aiosqlite.Connection, path: Path, *, existed: bool) -> None:
+    application_id = await _pragma(connection, "application_id")
+    version = await _pragma(connection, "user_version")
+    steps = schema_steps()
+    if existed and application_id != _APPLICATION_ID:
+        raise StoreUnusable(f"{path} is not a database of relay; name another file in store.url")
+    if version > len(steps):
+        raise StoreUnusable(
+            f"{path} has schema {version}, this relay knows {len(steps)}: start the newer relay, or restore a backup"
+        )
+    if existed and version < len(steps):
+        await _backup(connection, path.with_name(f"{path.name}.schema-{version}.bak"))
+    for number, step in enumerate(steps[version:], version + 1):
+        # executescript would commit first: the step and its number are one transaction.
+        await connection.executescript(
+            f"BEGIN IMMEDIATE;\n{step}\nPRAGMA application_id = {_APPLICATION_ID};\n"
+            f"PRAGMA user_version = {number};\nCOMMIT;"
+        )
+
+
+async def _backup(connection: aiosqlite.Connection, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    await connection.execute("VACUUM INTO ?", (str(target),))
+    target.chmod(0o600)
+
+
+async def _pragma(connection: aiosqlite.Connection, name: str) -> int:
+    rows = list(await connection.execute_fetchall(f"PRAGMA {name}"))
+    return int(rows[0][0])

@@ -1,0 +1,203 @@
+-- name: insert_watch
+INSERT INTO watches (id, provider, job_id, params, metadata, owner, status, model, created_at, deadline, next_poll_at)
+VALUES (:id, :provider, :job_id, :params, :metadata, :owner, 'queued', :model, :now, :deadline, :next_poll_at)
+ON CONFLICT (provider, job_id) DO NOTHING;
+
+-- name: insert_target
+INSERT INTO watch_targets (watch_id, key, lane, name, url)
+SELECT id, :key, :lane, :name, :url FROM watches WHERE provider = :provider AND job_id = :job_id
+ON CONFLICT DO NOTHING;
+
+-- name: watches_of_jobs
+SELECT watches.*
+FROM json_each(:jobs) AS wanted
+JOIN watches ON watches.provider = wanted.value ->> 0 AND watches.job_id = wanted.value ->> 1;
+
+-- name: watch_by_id
+SELECT * FROM watches WHERE id = :id;
+
+-- name: watch_by_job
+SELECT * FROM watches WHERE provider = :provider AND job_id = :job_id;
+
+-- name: list_watches
+SELECT * FROM watches
+WHERE (:before IS NULL OR id < :before)
+  AND (:prefix IS NULL OR (id >= :prefix AND id < :prefix || '~'))
+  AND (:provider IS NULL OR provider = :provider)
+  AND (:since IS NULL OR created_at >= :since)
+  AND (:owner IS NULL OR owner = :owner)
+  AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+  AND NOT EXISTS (
+      SELECT 1 FROM json_each(:metadata) AS wanted
+      WHERE wanted.value IS NOT (SELECT own.value FROM json_each(watches.metadata) AS own WHERE own.key = wanted.key)
+  )
+ORDER BY id DESC
+LIMIT :limit;
+
+-- name: targets_of_watches
+SELECT watch_id, key, lane, name, url FROM watch_targets
+WHERE watch_id IN (SELECT value FROM json_each(:ids))
+ORDER BY watch_id, name IS NOT NULL, key;
+
+-- name: outcomes_of_watches
+SELECT events.* FROM watches JOIN events ON events.watch_id = watches.id AND events.type = 'job.' || watches.status
+WHERE watches.id IN (SELECT value FROM json_each(:ids));
+
+-- name: open_deliveries_of_watch
+SELECT count(*) AS open FROM deliveries WHERE watch_id = :id AND state IN ('pending', 'held');
+
+-- name: delete_watch
+DELETE FROM watches WHERE id = :id;
+
+-- name: poll_now
+UPDATE watches SET next_poll_at = min(next_poll_at, :now) WHERE id = :id AND finalized_at IS NULL RETURNING id;
+
+-- name: claim_due_watches
+UPDATE watches SET leased_until = :until
+WHERE id IN (
+    SELECT id FROM watches
+    WHERE provider = :provider AND finalized_at IS NULL AND next_poll_at <= :now AND leased_until <= :now
+    ORDER BY next_poll_at
+    LIMIT :limit
+)
+RETURNING *;
+
+-- name: record_poll
+UPDATE watches
+SET status = :status, provider_status = :provider_status, model = :model, progress = :progress,
+    next_poll_at = :next_poll_at, leased_until = 0, last_poll_at = :now, running_since = :running_since,
+    polls = polls + 1, failed_polls = :failed_polls, missing_polls = :missing_polls, last_error = :last_error
+WHERE id = :id AND finalized_at IS NULL;
+
+-- name: end_watch
+UPDATE watches
+SET status = :status, provider_status = :provider_status, model = coalesce(:model, model), last_poll_at = :now,
+    leased_until = 0, polls = polls + 1, failed_polls = 0, missing_polls = 0, last_error = NULL, finalized_at = :now
+WHERE id = :id AND finalized_at IS NULL
+RETURNING id;
+
+-- name: insert_event
+INSERT INTO events (id, watch_id, type, created_at, body, raw)
+VALUES (:id, :watch_id, :type, :created_at, :body, :raw);
+
+-- name: insert_delivery
+INSERT INTO deliveries (id, event_id, watch_id, key, lane, name, url, state, created_at, next_attempt_at, retry_from)
+VALUES (:id, :event_id, :watch_id, :key, :lane, :name, :url, 'pending', :now, :now, :now)
+ON CONFLICT DO NOTHING;
+
+-- name: next_watch_due
+SELECT min(next_poll_at) AS due FROM watches
+WHERE provider = :provider AND finalized_at IS NULL AND next_poll_at > :after;
+
+-- name: claim_due_deliveries
+-- A skip scan over the lanes with pending deliveries, so that a lane with a long
+-- queue costs the others nothing.
+WITH RECURSIVE lanes (lane) AS (
+    SELECT min(lane) FROM deliveries WHERE state = 'pending'
+    UNION ALL
+    SELECT (SELECT min(later.lane) FROM deliveries AS later WHERE later.state = 'pending' AND later.lane > lanes.lane)
+    FROM lanes WHERE lanes.lane IS NOT NULL
+),
+due AS (
+    SELECT id, next_attempt_at, lane,
+           row_number() OVER (PARTITION BY deliveries.lane ORDER BY next_attempt_at) AS place
+    FROM deliveries WHERE id IN (
+        SELECT candidate.id FROM lanes JOIN deliveries AS candidate ON candidate.id IN (
+            SELECT head.id FROM deliveries AS head
+            WHERE head.state = 'pending' AND head.lane = lanes.lane
+              AND head.next_attempt_at <= :now AND head.leased_until <= :now
+            ORDER BY head.next_attempt_at
+            LIMIT :per_lane
+        )
+    )
+)
+UPDATE deliveries SET leased_until = :until
+WHERE id IN (
+    SELECT due.id FROM due
+    LEFT JOIN json_each(:busy) AS busy ON busy.key = due.lane
+    WHERE due.place <= :per_lane - coalesce(busy.value, 0)
+    ORDER BY due.next_attempt_at
+    LIMIT :limit
+)
+RETURNING *;
+
+-- name: events_by_id
+SELECT * FROM events WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: insert_attempt
+INSERT INTO attempts (delivery_id, number, trigger, started_at, duration_s, status, verdict, reason, response)
+SELECT id, :number, :trigger, :started_at, :duration_s, :status, :verdict, :reason, :response
+FROM deliveries WHERE id = :delivery_id;
+
+-- name: settle_delivery
+UPDATE deliveries
+SET state = :state, next_attempt_at = :next_attempt_at, attempts = attempts + 1, tries = :tries,
+    trigger = 'scheduled', leased_until = 0, reason = :reason, finalized_at = :finalized_at
+WHERE id = :delivery_id;
+
+-- name: next_delivery_due
+SELECT min(next_attempt_at) AS due FROM deliveries WHERE state = 'pending' AND next_attempt_at > :after;
+
+-- name: delivery_by_id
+SELECT deliveries.*, events.type AS event_type, watches.owner AS owner
+FROM deliveries JOIN events ON events.id = deliveries.event_id JOIN watches ON watches.id = deliveries.watch_id
+WHERE deliveries.id = :id;
+
+-- name: attempts_of_delivery
+SELECT * FROM attempts WHERE delivery_id = :id ORDER BY seq;
+
+-- name: list_deliveries
+SELECT deliveries.*, events.type AS event_type, watches.owner AS owner
+FROM deliveries JOIN events ON events.id = deliveries.event_id JOIN watches ON watches.id = deliveries.watch_id
+WHERE (:before_at IS NULL OR (deliveries.created_at, deliveries.id) < (:before_at, :before_id))
+  AND (:watch_id IS NULL OR deliveries.watch_id = :watch_id)
+  AND (:owner IS NULL OR watches.owner = :owner)
+  AND (:states IS NULL OR deliveries.state IN (SELECT value FROM json_each(:states)))
+ORDER BY deliveries.created_at DESC, deliveries.id DESC
+LIMIT :limit;
+
+-- name: resend_delivery
+UPDATE deliveries
+SET retry_from = CASE WHEN finalized_at IS NULL THEN retry_from ELSE :now END,
+    tries = CASE WHEN finalized_at IS NULL THEN tries ELSE 0 END,
+    state = 'pending', trigger = 'manual', next_attempt_at = :now, finalized_at = NULL
+WHERE id = :id AND leased_until <= :now
+RETURNING id;
+
+-- name: set_block
+INSERT INTO blocks (provider, until, reason) VALUES (:provider, :until, :reason)
+ON CONFLICT (provider) DO UPDATE SET until = excluded.until, reason = excluded.reason;
+
+-- name: clear_block
+DELETE FROM blocks WHERE provider = :provider;
+
+-- name: blocks
+SELECT * FROM blocks;
+
+-- name: prune
+DELETE FROM watches WHERE id IN (
+    SELECT id FROM watches
+    WHERE finalized_at < :ended_before
+      AND NOT EXISTS (SELECT 1 FROM deliveries WHERE watch_id = watches.id AND state IN ('pending', 'held'))
+    ORDER BY finalized_at
+    LIMIT :limit
+)
+RETURNING id;
+
+-- name: count_live_watches
+SELECT status, count(*) AS number FROM watches WHERE finalized_at IS NULL GROUP BY status;
+
+-- name: count_unsettled_deliveries
+SELECT state, count(*) AS number FROM deliveries WHERE state != 'delivered' GROUP BY state;
+
+-- name: oldest_pending
+SELECT min(retry_from) AS since FROM deliveries WHERE state = 'pending';
+
+-- name: release_watch_leases
+UPDATE watches SET leased_until = 0 WHERE finalized_at IS NULL AND leased_until > 0;
+
+-- name: release_delivery_leases
+UPDATE deliveries SET leased_until = 0 WHERE state = 'pending' AND leased_until > 0;
+
+-- name: probe
+UPDATE blocks SET until = until WHERE provider = '';

@@ -1,0 +1,112 @@
+"""Rows to values and back."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from relay.core.delivery import Attempt, Delivery, DeliveryState, Trigger, VerdictKind
+from relay.core.event import Event
+from relay.core.observation import Job, Status
+from relay.core.watch import NewWatch, Target, Watch
+from relay.store.writer import Row
+
+
+def watch(row: Row) -> Watch:
+    """Return the watch of a row."""
+    return Watch(
+        id=row["id"],
+        provider=row["provider"],
+        job=Job(row["job_id"], json.loads(row["params"])),
+        status=Status(row["status"]),
+        created_at=row["created_at"],
+        deadline=row["deadline"],
+        next_poll_at=row["next_poll_at"],
+        metadata=json.loads(row["metadata"]),
+        model=row["model"],
+        owner=row["owner"],
+        provider_status=row["provider_status"],
+        progress=row["progress"],
+        last_poll_at=row["last_poll_at"],
+        running_since=row["running_since"],
+        polls=row["polls"],
+        failed_polls=row["failed_polls"],
+        missing_polls=row["missing_polls"],
+        last_error=row["last_error"],
+        finalized_at=row["finalized_at"],
+    )
+
+
+def new_watch(new: NewWatch, now: float) -> dict[str, object]:
+    """Return the columns of a watch to be."""
+    return {
+        "id": new.id,
+        "provider": new.provider,
+        "job_id": new.job.id,
+        "params": text(new.job.params),
+        "metadata": text(new.metadata),
+        "owner": new.owner,
+        "model": new.model,
+        "now": now,
+        "deadline": new.deadline,
+        "next_poll_at": new.next_poll_at,
+    }
+
+
+def target(row: Row) -> Target:
+    """Return the target that a row names."""
+    return Target(key=row["key"], lane=row["lane"], name=row["name"], url=row["url"])
+
+
+def target_columns(target: Target) -> dict[str, object]:
+    """Return the columns of a target."""
+    return {"key": target.key, "lane": target.lane, "name": target.name, "url": target.url}
+
+
+def event(row: Row) -> Event:
+    """Return the event of a row."""
+    return Event(
+        id=row["id"],
+        type=row["type"],
+        watch_id=row["watch_id"],
+        created_at=row["created_at"],
+        body=row["body"],
+        raw=row["raw"],
+    )
+
+
+def delivery(row: Row) -> Delivery:
+    """Return the delivery of a row."""
+    return Delivery(
+        id=row["id"],
+        event_id=row["event_id"],
+        watch_id=row["watch_id"],
+        target=target(row),
+        state=DeliveryState(row["state"]),
+        created_at=row["created_at"],
+        next_attempt_at=row["next_attempt_at"],
+        retry_from=row["retry_from"],
+        attempts=row["attempts"],
+        tries=row["tries"],
+        trigger=Trigger(row["trigger"]),
+        reason=row["reason"],
+        finalized_at=row["finalized_at"],
+    )
+
+
+def attempt(row: Row) -> Attempt:
+    """Return the attempt of a row."""
+    return Attempt(
+        delivery_id=row["delivery_id"],
+        number=row["number"],
+        trigger=Trigger(row["trigger"]),
+        started_at=row["started_at"],
+        duration_s=row["duration_s"],
+        verdict=VerdictKind(row["verdict"]),
+        status=row["status"],
+        reason=row["reason"],
+        response=row["response"],
+    )
+
+
+def text(value: Mapping[str, object] | Sequence[object]) -> str:
+    """Return JSON as it is stored."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

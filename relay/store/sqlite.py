@@ -1,0 +1,398 @@
+"""The store on SQLite.
+
+WAL with `synchronous=FULL`; one connection writes, `BEGIN IMMEDIATE`, another
+reads.  One process at a time holds the file.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiosqlite
+
+from relay.core import ids
+from relay.core.delivery import Attempt, DeliveryState, Settlement
+from relay.core.errors import Conflict, NotFound, StoreError
+from relay.core.event import Event
+from relay.core.observation import Status
+from relay.core.ports import (
+    Added,
+    Block,
+    Counts,
+    DeliveryFilter,
+    DeliveryView,
+    Ending,
+    Outgoing,
+    WatchFilter,
+    WatchView,
+)
+from relay.core.watch import Continue, NewWatch, Target, Watch
+from relay.store import rows
+from relay.store.opening import FileLock, connect, open_writer
+from relay.store.sql import queries
+from relay.store.writer import Row, Transaction, Writer
+
+
+@asynccontextmanager
+async def open_sqlite(path: Path) -> AsyncIterator["SqliteStore"]:
+    """Open the database at `path`, made or migrated as needed, for as long as the block runs.
+
+    Raises StoreUnusable where that cannot be done.
+    """
+    lock = FileLock(path)
+    try:
+        writing = await open_writer(path)
+        try:
+            reading = await connect(path, read_only=True)
+            try:
+                writer = Writer(writing)
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(writer.run(), name="store-writer")
+                    try:
+                        yield SqliteStore(writer, reading)
+                    finally:
+                        writer.stop()
+            finally:
+                await reading.close()
+        finally:
+            await writing.close()
+    finally:
+        lock.release()
+
+
+class SqliteStore:
+    """Implements `relay.core.ports.Store`."""
+
+    def __init__(self, writer: Writer, reader: aiosqlite.Connection) -> None:
+        self._writer = writer
+        self._reader = reader
+
+    async def _read(self, name: str, **params: object) -> list[Row]:
+        try:
+            return list(await self._reader.execute_fetchall(queries()[name], params))
+        except sqlite3.Error as error:
+            raise StoreError(f"the database failed: {error}") from error
+
+    # watches
+
+    async def add_watches(self, new: Sequence[NewWatch], now: float) -> list[Added]:
+        """See Store."""
+
+        async def write(transaction: Transaction) -> list[Added]:
+            await transaction.many("insert_watch", (rows.new_watch(watch, now) for watch in new))
+            await transaction.many(
+                "insert_target",
+                (
+                    {"provider": watch.provider, "job_id": watch.job.id, **rows.target_columns(target)}
+                    for watch in new
+                    for target in watch.targets
+                ),
+            )
+            jobs = rows.text([[watch.provider, watch.job.id] for watch in new])
+            found = [rows.watch(row) for row in await transaction.fetch("watches_of_jobs", jobs=jobs)]
+            stored = {(watch.provider, watch.job.id): watch for watch in found}
+            added = [(request, stored[request.provider, request.job.id]) for request in new]
+            late = [(watch, request.targets) for request, watch in added if watch.status.terminal and request.targets]
+            if late:
+                await self._tell_late(transaction, late, now)
+            return [Added(watch, created=watch.id == request.id) for request, watch in added]
+
+        return await self._writer.commit(write)
+
+    async def _tell_late(
+        self, transaction: Transaction, late: Sequence[tuple[Watch, Sequence[Target]]], now: float
+    ) -> None:
+        found = await transaction.fetch("outcomes_of_watches", ids=rows.text([watch.id for watch, _ in late]))
+        events = {row["watch_id"]: row["id"] for row in found}
+        for watch, targets in late:
+            await _insert_deliveries(transaction, watch.id, events[watch.id], targets, now)
+
+    async def watch(self, reference: str) -> WatchView:
+        """See Store."""
+        provider, colon, job_id = reference.partition(":")
+        found = (
+            await self._read("watch_by_job", provider=provider, job_id=job_id)
+            if colon
+            else await self._read("watch_by_id", id=reference)
+        )
+        if not found:
+            raise NotFound(f'no watch "{reference}"')
+        return (await self._views(found))[0]
+
+    async def watches(self, wanted: WatchFilter, *, before: str | None, limit: int) -> list[WatchView]:
+        """See Store."""
+        found = await self._read(
+            "list_watches",
+            before=before,
+            prefix=wanted.id_prefix,
+            provider=wanted.provider,
+            since=wanted.since,
+            owner=wanted.owner,
+            statuses=rows.text(sorted(wanted.statuses)) if wanted.statuses else None,
+            metadata=rows.text(wanted.metadata),
+            limit=limit,
+        )
+        return await self._views(found)
+
+    async def _views(self, found: Iterable[Row]) -> list[WatchView]:
+        watches = [rows.watch(row) for row in found]
+        wanted = rows.text([watch.id for watch in watches])
+        targets: dict[str, list[Target]] = {watch.id: [] for watch in watches}
+        for row in await self._read("targets_of_watches", ids=wanted):
+            targets[row["watch_id"]].append(rows.target(row))
+        events: dict[str, Event] = {}
+        if any(watch.status.terminal for watch in watches):
+            events = {row["watch_id"]: rows.event(row) for row in await self._read("outcomes_of_watches", ids=wanted)}
+        return [WatchView(watch, tuple(targets[watch.id]), events.get(watch.id)) for watch in watches]
+
+    async def remove_watch(self, watch_id: str) -> None:
+        """See Store."""
+
+        async def write(transaction: Transaction) -> None:
+            if not await transaction.fetch("watch_by_id", id=watch_id):
+                raise NotFound(f'no watch "{watch_id}"')
+            open_deliveries = (await transaction.fetch("open_deliveries_of_watch", id=watch_id))[0]["open"]
+            if open_deliveries:
+                raise Conflict(f"{open_deliveries} of its deliveries are not settled yet")
+            await transaction.fetch("delete_watch", id=watch_id)
+
+        await self._writer.commit(write)
+
+    async def poll_now(self, watch_id: str, now: float) -> None:
+        """See Store."""
+
+        async def write(transaction: Transaction) -> None:
+            if await transaction.fetch("poll_now", id=watch_id, now=now):
+                return
+            if not await transaction.fetch("watch_by_id", id=watch_id):
+                raise NotFound(f'no watch "{watch_id}"')
+            raise Conflict("the watch has ended")
+
+        await self._writer.commit(write)
+
+    # polling
+
+    async def claim_due_watches(self, provider: str, now: float, *, until: float, limit: int) -> list[Watch]:
+        """See Store."""
+
+        async def write(transaction: Transaction) -> list[Row]:
+            return await transaction.fetch("claim_due_watches", provider=provider, now=now, until=until, limit=limit)
+
+        claimed = [rows.watch(row) for row in await self._writer.commit(write)]
+        return sorted(claimed, key=lambda watch: watch.next_poll_at)
+
+    async def record_polls(self, transitions: Sequence[Continue], now: float) -> None:
+        """See Store."""
+        columns = [_poll_columns(transition, now) for transition in transitions]
+        await self._writer.commit(lambda transaction: transaction.many("record_poll", columns))
+
+    async def finalize_watch(self, ending: Ending, now: float) -> bool:
+        """See Store."""
+        event = ending.event
+
+        async def write(transaction: Transaction) -> bool:
+            ended = await transaction.fetch(
+                "end_watch",
+                id=ending.watch_id,
+                status=ending.status,
+                provider_status=ending.provider_status,
+                model=ending.model,
+                now=now,
+            )
+            if not ended:
+                return False
+            await transaction.fetch(
+                "insert_event",
+                id=event.id,
+                watch_id=event.watch_id,
+                type=event.type,
+                created_at=event.created_at,
+                body=event.body,
+                raw=event.raw,
+            )
+            own = await transaction.fetch("targets_of_watches", ids=rows.text([ending.watch_id]))
+            targets = [*map(rows.target, own), *ending.routed]
+            await _insert_deliveries(transaction, ending.watch_id, event.id, targets, now)
+            return True
+
+        return await self._writer.commit(write)
+
+    async def next_watch_due(self, provider: str, after: float) -> float | None:
+        """See Store."""
+        due: float | None = (await self._read("next_watch_due", provider=provider, after=after))[0]["due"]
+        return due
+
+    # delivering
+
+    async def claim_due_deliveries(
+        self, now: float, *, until: float, limit: int, per_lane: int, busy: Mapping[str, int]
+    ) -> list[Outgoing]:
+        """See Store."""
+
+        async def write(transaction: Transaction) -> list[Outgoing]:
+            claimed = await transaction.fetch(
+                "claim_due_deliveries", now=now, until=until, limit=limit, per_lane=per_lane, busy=rows.text(busy)
+            )
+            found = await transaction.fetch("events_by_id", ids=rows.text([row["event_id"] for row in claimed]))
+            events = {row["id"]: rows.event(row) for row in found}
+            return [Outgoing(rows.delivery(row), events[row["event_id"]]) for row in claimed]
+
+        outgoing = await self._writer.commit(write)
+        return sorted(outgoing, key=lambda item: item.delivery.next_attempt_at)
+
+    async def settle_attempt(self, attempt: Attempt, settlement: Settlement) -> None:
+        """See Store."""
+
+        async def write(transaction: Transaction) -> None:
+            await transaction.fetch(
+                "insert_attempt",
+                delivery_id=attempt.delivery_id,
+                number=attempt.number,
+                trigger=attempt.trigger,
+                started_at=attempt.started_at,
+                duration_s=attempt.duration_s,
+                status=attempt.status,
+                verdict=attempt.verdict,
+                reason=attempt.reason,
+                response=attempt.response,
+            )
+            await transaction.fetch(
+                "settle_delivery",
+                delivery_id=settlement.delivery_id,
+                state=settlement.state,
+                next_attempt_at=settlement.next_attempt_at,
+                tries=settlement.tries,
+                reason=settlement.reason,
+                finalized_at=settlement.finalized_at,
+            )
+
+        await self._writer.commit(write)
+
+    async def next_delivery_due(self, after: float) -> float | None:
+        """See Store."""
+        due: float | None = (await self._read("next_delivery_due", after=after))[0]["due"]
+        return due
+
+    async def delivery(self, delivery_id: str) -> DeliveryView:
+        """See Store."""
+        found = await self._read("delivery_by_id", id=delivery_id)
+        if not found:
+            raise NotFound(f'no delivery "{delivery_id}"')
+        attempts = await self._read("attempts_of_delivery", id=delivery_id)
+        return _delivery_view(found[0], tuple(map(rows.attempt, attempts)))
+
+    async def deliveries(
+        self, wanted: DeliveryFilter, *, before: tuple[float, str] | None, limit: int
+    ) -> list[DeliveryView]:
+        """See Store."""
+        before_at, before_id = before or (None, None)
+        found = await self._read(
+            "list_deliveries",
+            before_at=before_at,
+            before_id=before_id,
+            watch_id=wanted.watch_id,
+            owner=wanted.owner,
+            states=rows.text(sorted(wanted.states)) if wanted.states else None,
+            limit=limit,
+        )
+        return [_delivery_view(row) for row in found]
+
+    async def resend(self, delivery_id: str, now: float) -> None:
+        """See Store."""
+
+        async def write(transaction: Transaction) -> None:
+            if await transaction.fetch("resend_delivery", id=delivery_id, now=now):
+                return
+            if not await transaction.fetch("delivery_by_id", id=delivery_id):
+                raise NotFound(f'no delivery "{delivery_id}"')
+            raise Conflict("an attempt is under way")
+
+        await self._writer.commit(write)
+
+    # keeping house
+
+    async def block(self, provider: str, block: Block | None) -> None:
+        """See Store."""
+
+        async def write(transaction: Transaction) -> None:
+            if block is None:
+                await transaction.fetch("clear_block", provider=provider)
+            else:
+                await transaction.fetch("set_block", provider=provider, until=block.until, reason=block.reason)
+
+        await self._writer.commit(write)
+
+    async def blocks(self) -> Mapping[str, Block]:
+        """See Store."""
+        return {row["provider"]: Block(row["until"], row["reason"]) for row in await self._read("blocks")}
+
+    async def prune(self, *, ended_before: float, limit: int) -> int:
+        """See Store."""
+
+        async def write(transaction: Transaction) -> int:
+            return len(await transaction.fetch("prune", ended_before=ended_before, limit=limit))
+
+        return await self._writer.commit(write)
+
+    async def counts(self) -> Counts:
+        """See Store."""
+        watches = {Status(row["status"]): row["number"] for row in await self._read("count_live_watches")}
+        unsettled = await self._read("count_unsettled_deliveries")
+        return Counts(
+            watches=watches,
+            deliveries={DeliveryState(row["state"]): row["number"] for row in unsettled},
+            oldest_pending_at=(await self._read("oldest_pending"))[0]["since"],
+        )
+
+    async def probe(self) -> None:
+        """See Store."""
+        await self._writer.commit(lambda transaction: transaction.fetch("probe"))
+
+    async def release_leases(self) -> None:
+        """See Store."""
+
+        async def write(transaction: Transaction) -> None:
+            await transaction.fetch("release_watch_leases")
+            await transaction.fetch("release_delivery_leases")
+
+        await self._writer.commit(write)
+
+
+async def _insert_deliveries(
+    transaction: Transaction, watch_id: str, event_id: str, targets: Iterable[Target], now: float
+) -> None:
+    await transaction.many(
+        "insert_delivery",
+        [
+            {
+                "id": ids.delivery_id(event_id, target.key),
+                "event_id": event_id,
+                "watch_id": watch_id,
+                "now": now,
+                **rows.target_columns(target),
+            }
+            for target in targets
+        ],
+    )
+
+
+def _poll_columns(transition: Continue, now: float) -> dict[str, object]:
+    return {
+        "id": transition.watch_id,
+        "status": transition.status,
+        "provider_status": transition.provider_status,
+        "model": transition.model,
+        "progress": transition.progress,
+        "next_poll_at": transition.next_poll_at,
+        "now": now,
+        "running_since": transition.running_since,
+        "failed_polls": transition.failed_polls,
+        "missing_polls": transition.missing_polls,
+        "last_error": transition.last_error,
+    }
+
+
+def _delivery_view(row: Row, attempts: tuple[Attempt, ...] = ()) -> DeliveryView:
+    return DeliveryView(rows.delivery(row), row["event_type"], row["owner"], attempts)

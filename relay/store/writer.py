@@ -1,0 +1,117 @@
+"""Group commit: writers that come together share one transaction and its fsync."""
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+import aiosqlite
+
+from relay.core.errors import StoreError
+from relay.store.sql import queries
+
+T = TypeVar("T")
+Row = aiosqlite.Row
+Params = Mapping[str, object]
+
+_BATCH = 256
+"""Writes that share a commit at most: a bound on how long the first of them waits."""
+
+
+class Transaction:
+    """What a write may do while it holds the transaction."""
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection = connection
+
+    async def fetch(self, name: str, **params: object) -> list[Row]:
+        """Run a named query and return its rows."""
+        return list(await self._connection.execute_fetchall(queries()[name], params))
+
+    async def many(self, name: str, rows: Iterable[Params]) -> None:
+        """Run a named statement once per row."""
+        await self._connection.executemany(queries()[name], rows)
+
+
+Write = Callable[[Transaction], Awaitable[T]]
+
+
+class Writer:
+    """The one connection that writes.
+
+    `commit` returns once the write is durable.  A batch that fails is rolled
+    back and its writes are run again one by one, so that each fails alone:
+    a write must therefore depend on nothing but the database.
+    """
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection = connection
+        self._transaction = Transaction(connection)
+        self._waiting: asyncio.Queue[tuple[Write[Any], asyncio.Future[Any]] | None] = asyncio.Queue()
+
+    async def commit(self, write: Write[T]) -> T:
+        """Run `write` in a transaction and return its result after the commit.
+
+        Raises StoreError where the database fails, or what `write` raises;
+        nothing of it is stored then.
+        """
+        result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.put_nowait((write, result))
+        return await result
+
+    def stop(self) -> None:
+        """Let `run` end after the writes that wait now."""
+        self._waiting.put_nowait(None)
+
+    async def run(self) -> None:
+        """Commit what comes, until stopped."""
+        while (first := await self._waiting.get()) is not None:
+            batch = [first]
+            while len(batch) < _BATCH and not self._waiting.empty():
+                item = self._waiting.get_nowait()
+                if item is None:
+                    self.stop()
+                    break
+                batch.append(item)
+            await self._commit_batch(batch)
+
+    async def _commit_batch(self, batch: list[tuple[Write[Any], asyncio.Future[Any]]]) -> None:
+        try:
+            results = await self._in_transaction([write for write, _ in batch])
+        except Exception as error:  # noqa: BLE001 - belongs to whoever waits for the write
+            if len(batch) == 1:
+                _resolve(batch[0][1], error=_store_error(error))
+                return
+            for item in batch:
+                await self._commit_batch([item])
+            return
+        for (_, future), result in zip(batch, results, strict=True):
+            _resolve(future, result=result)
+
+    async def _in_transaction(self, writes: list[Write[Any]]) -> list[Any]:
+        await self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            results = [await write(self._transaction) for write in writes]
+            await self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                await self._connection.execute("ROLLBACK")
+            raise
+        return results
+
+
+def _resolve(future: "asyncio.Future[Any]", *, result: object = None, error: Exception | None = None) -> None:
+    if future.done():  # its caller was cancelled; the write stands all the same
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+def _store_error(error: Exception) -> Exception:
+    if isinstance(error, sqlite3.Error):
+        wrapped = StoreError(f"the database failed: {error}")
+        wrapped.__cause__ = error
+        return wrapped
+    return error
