@@ -14,6 +14,8 @@ _APPLICATION_ID = 0x52454C59
 """Marks the file as relay's (``RELY``), so that another program's database is never migrated."""
 
 _BUSY_TIMEOUT_MS = 5000
+_WAL_KEPT_BYTES = 64 * 1024 * 1024
+"""What the write-ahead log shrinks to after a checkpoint that followed a burst."""
 
 
 class FileLock:
@@ -61,6 +63,7 @@ async def open_writer(path: Path) -> aiosqlite.Connection:
         connection = await connect(path)
         path.chmod(0o600)
         await connection.execute("PRAGMA journal_mode = WAL")
+        await connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
         await _migrate(connection, path, existed=existed)
     except (sqlite3.Error, OSError, StoreUnusable) as error:
         if connection is not None:

@@ -1,0 +1,48 @@
+"""What the handlers work with."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from relay.api.auth import Token
+from relay.core.ports import Clock, Entropy, Provider, Store
+from relay.core.watch import Following, Target
+from relay.health import Health
+from relay.metrics import Metrics
+from relay.signals import EndSignals
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A provider as the API needs it: its rules, its defaults, and its loop's wake-up."""
+
+    provider: Provider
+    following: Following
+    deadline_s: float
+    wake: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The ports and settings of the API.
+
+    `callback_target` checks a callback URL and raises InvalidValue;
+    `destinations` holds the named ones.
+    """
+
+    store: Store
+    clock: Clock
+    entropy: Entropy
+    metrics: Metrics
+    health: Health
+    ends: EndSignals
+    providers: Mapping[str, Followed]
+    destinations: Mapping[str, Target]
+    callback_target: Callable[[str], Target]
+    wake_dispatcher: Callable[[], None]
+    tokens: Collection[Token]
+    listen_host: str
+
+
+CONTEXT: web.AppKey[Context] = web.AppKey("context", Context)

@@ -1,0 +1,82 @@
+"""Values as the API shows them."""
+
+from yarl import URL
+
+from relay.core.delivery import Attempt
+from relay.core.instant import iso
+from relay.core.ports import DeliveryView, WatchView
+
+_OUTCOME_FIELDS = ("outputs", "error", "cost", "created_at", "completed_at", "observed_at")
+
+
+def watch_json(view: WatchView) -> dict[str, object]:
+    """Return a watch; once it has ended, with what its event says."""
+    watch = view.watch
+    shown: dict[str, object] = {
+        "id": watch.id,
+        "provider": watch.provider,
+        "job_id": watch.job.id,
+        "params": watch.job.params,
+        "status": watch.status,
+        "provider_status": watch.provider_status,
+        "model": watch.model,
+        "progress": watch.progress,
+        "metadata": watch.metadata,
+        "callback_url": next((without_userinfo(target.url) for target in view.targets if target.url), None),
+        "destinations": [target.name for target in view.targets if target.name],
+        "watched_at": iso(watch.created_at),
+        "deadline": iso(watch.deadline),
+        "next_poll_at": None if watch.finalized_at else iso(watch.next_poll_at),
+        "last_poll_at": _iso(watch.last_poll_at),
+        "polls": watch.polls,
+        "last_error": watch.last_error,
+        "finalized_at": _iso(watch.finalized_at),
+    }
+    if view.event is not None:
+        data = view.event.data
+        shown |= {name: data[name] for name in _OUTCOME_FIELDS}
+        shown["event_id"] = view.event.id
+    return shown
+
+
+def delivery_json(view: DeliveryView, *, with_attempts: bool = False) -> dict[str, object]:
+    """Return a delivery, on request with its attempts."""
+    delivery = view.delivery
+    shown: dict[str, object] = {
+        "id": delivery.id,
+        "event_id": delivery.event_id,
+        "event_type": view.event_type,
+        "watch_id": delivery.watch_id,
+        "destination": delivery.target.name or "callback",
+        "state": delivery.state,
+        "attempts": delivery.attempts,
+        "next_attempt_at": None if delivery.state.final else iso(delivery.next_attempt_at),
+        "created_at": iso(delivery.created_at),
+        "finalized_at": _iso(delivery.finalized_at),
+        "reason": delivery.reason,
+    }
+    if with_attempts:
+        shown["attempts"] = [_attempt(attempt) for attempt in view.attempts]
+    return shown
+
+
+def without_userinfo(url: str) -> str:
+    """Return `url` without the user and password that it may carry."""
+    return str(URL(url, encoded=True).with_user(None))
+
+
+def _attempt(attempt: Attempt) -> dict[str, object]:
+    return {
+        "number": attempt.number,
+        "trigger": attempt.trigger,
+        "started_at": iso(attempt.started_at),
+        "duration_s": round(attempt.duration_s, 3),
+        "status": attempt.status,
+        "verdict": attempt.verdict,
+        "reason": attempt.reason,
+        "response": attempt.response,
+    }
+
+
+def _iso(instant: float | None) -> str | None:
+    return None if instant is None else iso(instant)

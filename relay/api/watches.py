@@ -1,0 +1,266 @@
+"""/v1/watches."""
+
+import difflib
+import json
+from collections.abc import Sequence
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from relay.api.auth import Caller, Scope, caller_of
+from relay.api.context import CONTEXT, Context, Followed
+from relay.api.problems import ApiProblem, Problem
+from relay.api.requests import (
+    MAX_BATCH_BODY,
+    MAX_BODY,
+    BatchRequest,
+    WatchRequest,
+    deadline_of,
+    invalid,
+    known_parameters,
+    page_limit,
+    read_json,
+)
+from relay.api.views import watch_json
+from relay.core import ids
+from relay.core.duration import parse_duration
+from relay.core.errors import InvalidValue, NotFound
+from relay.core.instant import parse_instant
+from relay.core.observation import Job, Status
+from relay.core.ports import Added, WatchFilter, WatchView
+from relay.core.schedule import next_poll
+from relay.core.watch import NewWatch, Target
+
+MAX_WAIT_S = 60.0
+_RECHECK_S = 5.0
+"""A waiting request re-reads the store this often: another process may have ended the watch."""
+_METADATA_PREFIX = "metadata."
+_LIST_PARAMETERS = frozenset({"status", "provider", "since", "cursor", "limit", "id_prefix"})
+
+
+async def add(request: web.Request) -> web.Response:
+    """POST /v1/watches."""
+    context, caller = request.app[CONTEXT], caller_of(request, Scope.WATCH)
+    wanted = await read_json(request, WatchRequest, MAX_BODY)
+    new = new_watch(wanted, context, caller)
+    (added,) = await _store(context, [new])
+    _check_owner(added, caller)
+    view = await context.store.watch(added.watch.id)
+    return web.json_response(
+        watch_json(view),
+        status=201 if added.created else 200,
+        headers={"Location": f"/v1/watches/{added.watch.id}"},
+    )
+
+
+async def add_batch(request: web.Request) -> web.Response:
+    """POST /v1/watches/batch: each item is accepted or refused on its own."""
+    context, caller = request.app[CONTEXT], caller_of(request, Scope.WATCH)
+    batch = await read_json(request, BatchRequest, MAX_BATCH_BODY)
+    results: list[dict[str, object] | None] = []
+    accepted: list[NewWatch] = []
+    for item in batch.watches:
+        try:
+            accepted.append(new_watch(WatchRequest.model_validate(item), context, caller))
+            results.append(None)
+        except (ApiProblem, ValidationError) as error:
+            problem = error if isinstance(error, ApiProblem) else invalid(error)
+            results.append({"status": problem.problem.status, "problem": problem.document()})
+    added = iter(await _store(context, accepted) if accepted else ())
+    return web.json_response({"items": [result or _batch_item(next(added), caller) for result in results]})
+
+
+def _batch_item(added: Added, caller: Caller) -> dict[str, object]:
+    try:
+        _check_owner(added, caller)
+    except ApiProblem as problem:
+        return {"status": problem.problem.status, "problem": problem.document()}
+    return {"status": 201 if added.created else 200, "id": added.watch.id}
+
+
+async def _store(context: Context, new: Sequence[NewWatch]) -> list[Added]:
+    added = await context.store.add_watches(new, context.clock.now())
+    for provider in {watch.provider for watch in new}:
+        context.providers[provider].wake()
+    if any(item.watch.status.terminal for item in added):
+        context.wake_dispatcher()
+    context.metrics.watches_added.inc(sum(item.created for item in added))
+    return added
+
+
+def new_watch(wanted: WatchRequest, context: Context, caller: Caller) -> NewWatch:
+    """Return the watch that a request asks for.
+
+    Raises ApiProblem with every field that is not valid.
+    """
+    errors: list[InvalidValue] = []
+    now = context.clock.now()
+    followed = context.providers.get(wanted.provider)
+    job, deadline = Job(wanted.job_id, dict(wanted.params)), now
+    if followed is None:
+        errors.append(InvalidValue("provider", _not_configured(wanted.provider, context.providers)))
+    else:
+        try:
+            job = followed.provider.check(job)
+        except InvalidValue as error:
+            errors.append(error)
+        try:
+            deadline = deadline_of(wanted.deadline, followed.deadline_s, now)
+        except InvalidValue as error:
+            errors.append(error)
+    targets = _targets(wanted, context, errors)
+    if errors or followed is None:
+        raise ApiProblem.of_fields(errors)
+    return NewWatch(
+        id=ids.watch_id(now, context.entropy.bytes(ids.ENTROPY_BYTES)),
+        provider=wanted.provider,
+        job=job,
+        deadline=deadline,
+        next_poll_at=_first_poll(followed, now, deadline, context.entropy.sample()),
+        targets=targets,
+        metadata=wanted.metadata,
+        owner=caller.owner,
+    )
+
+
+def _targets(wanted: WatchRequest, context: Context, errors: list[InvalidValue]) -> tuple[Target, ...]:
+    targets: list[Target] = []
+    for index, name in enumerate(wanted.destinations):
+        if name in context.destinations:
+            targets.append(context.destinations[name])
+        else:
+            errors.append(InvalidValue(f"destinations.{index}", _not_configured(name, context.destinations)))
+    if wanted.callback_url is not None:
+        try:
+            targets.append(context.callback_target(wanted.callback_url))
+        except InvalidValue as error:
+            errors.append(error)
+    return tuple(targets)
+
+
+def _first_poll(followed: Followed, now: float, deadline: float, sample: float) -> float:
+    following = followed.following
+    return next_poll(
+        following.hazard, following.bounds, age_s=0.0, now=now, deadline=deadline, hint_s=None, sample=sample
+    )
+
+
+def _not_configured(name: str, known: Sequence[str] | object) -> str:
+    names = sorted(known) if isinstance(known, dict) else []
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f'; did you mean "{close[0]}"?' if close else f"; configured: {', '.join(names) or 'none'}"
+    return f'"{name}" is not configured{hint}'
+
+
+async def list_watches(request: web.Request) -> web.Response:
+    """GET /v1/watches, newest first."""
+    context, caller = request.app[CONTEXT], caller_of(request, Scope.READ)
+    query = request.query
+    known_parameters(query, _LIST_PARAMETERS, _METADATA_PREFIX)
+    limit = page_limit(query)
+    wanted = WatchFilter(
+        statuses=frozenset(_status(text) for value in query.getall("status", []) for text in value.split(",")),
+        provider=query.get("provider"),
+        since=_since(query.get("since"), context.clock.now()),
+        metadata={
+            name.removeprefix(_METADATA_PREFIX): value
+            for name, value in query.items()
+            if name.startswith(_METADATA_PREFIX)
+        },
+        owner=caller.owner,
+        id_prefix=query.get("id_prefix"),
+    )
+    found = await context.store.watches(wanted, before=query.get("cursor"), limit=limit + 1)
+    page = found[:limit]
+    return web.json_response(
+        {
+            "items": [watch_json(view) for view in page],
+            "next_cursor": page[-1].watch.id if len(found) > limit else None,
+        }
+    )
+
+
+async def show(request: web.Request) -> web.Response:
+    """GET /v1/watches/{id}, with ?wait= held until the watch has ended."""
+    context, caller = request.app[CONTEXT], caller_of(request, Scope.READ)
+    known_parameters(request.query, frozenset({"wait"}))
+    wait_s = _wait_s(request.query.get("wait"))
+    view = await visible(context, caller, request.match_info["id"])
+    if wait_s > 0 and not view.watch.status.terminal:
+        view = await _wait(context, view.watch.id, wait_s)
+    return web.json_response(watch_json(view))
+
+
+async def _wait(context: Context, watch_id: str, wait_s: float) -> WatchView:
+    until = context.clock.monotonic() + wait_s
+    with context.ends.waiting(watch_id) as ended:
+        while True:
+            view = await context.store.watch(watch_id)
+            left = until - context.clock.monotonic()
+            if view.watch.status.terminal or left <= 0:
+                return view
+            await context.clock.wait(ended, min(left, _RECHECK_S))
+
+
+async def remove(request: web.Request) -> web.Response:
+    """DELETE /v1/watches/{id}: stop watching, and forget."""
+    context, caller = request.app[CONTEXT], caller_of(request, Scope.WATCH)
+    view = await visible(context, caller, request.match_info["id"])
+    await context.store.remove_watch(view.watch.id)
+    return web.Response(status=204)
+
+
+async def poll(request: web.Request) -> web.Response:
+    """POST /v1/watches/{id}/poll: look now rather than later."""
+    context, caller = request.app[CONTEXT], caller_of(request, Scope.WATCH)
+    view = await visible(context, caller, request.match_info["id"])
+    await context.store.poll_now(view.watch.id, context.clock.now())
+    followed = context.providers.get(view.watch.provider)
+    if followed is not None:
+        followed.wake()
+    return web.json_response(watch_json(await context.store.watch(view.watch.id)), status=202)
+
+
+async def visible(context: Context, caller: Caller, reference: str) -> WatchView:
+    """Return a watch that the caller may see; raises NotFound for any other."""
+    view = await context.store.watch(reference)
+    if caller.owner is not None and view.watch.owner != caller.owner:
+        raise NotFound(f'no watch "{reference}"')
+    return view
+
+
+def _check_owner(added: Added, caller: Caller) -> None:
+    if caller.owner is not None and added.watch.owner != caller.owner:
+        raise ApiProblem(Problem.CONFLICT, "the job is watched under another token already")
+
+
+def _status(text: str) -> Status:
+    try:
+        return Status(text)
+    except ValueError:
+        known = ", ".join(Status)
+        raise ApiProblem.of_fields([InvalidValue("status", f"{json.dumps(text)} is none of {known}")]) from None
+
+
+def _since(text: str | None, now: float) -> float | None:
+    if text is None:
+        return None
+    instant = parse_instant(text)
+    if instant is not None:
+        return instant
+    try:
+        return now - parse_duration(text)
+    except ValueError as error:
+        raise ApiProblem.of_fields([InvalidValue("since", f"{error}, or write an RFC 3339 time")]) from None
+
+
+def _wait_s(text: str | None) -> float:
+    if text is None:
+        return 0.0
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise ApiProblem.of_fields([InvalidValue("wait", f"must be a number of seconds, at most {MAX_WAIT_S:.0f}")])
+    return min(seconds, MAX_WAIT_S)
