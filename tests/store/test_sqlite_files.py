@@ -1,0 +1,150 @@
+"""What only the SQLite store has: files, locks, schema versions, shared commits."""
+
+import asyncio
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from relay.core.errors import StoreError, StoreUnusable
+from relay.store import open_sqlite
+from relay.store.opening import connect, open_writer
+from relay.store.sql import schema_steps
+from relay.store.writer import Transaction, Writer
+
+
+async def test_a_second_daemon_on_one_file_is_refused(tmp_path: Path) -> None:
+    async with open_sqlite(tmp_path / "relay.db"):
+        with pytest.raises(StoreUnusable, match="in use by another relay"):
+            async with open_sqlite(tmp_path / "relay.db"):
+                pass
+    async with open_sqlite(tmp_path / "relay.db"):
+        pass
+
+
+async def test_the_database_is_for_its_owner_only(tmp_path: Path) -> None:
+    async with open_sqlite(tmp_path / "relay.db"):
+        assert stat.S_IMODE((tmp_path / "relay.db").stat().st_mode) == 0o600
+
+
+async def test_the_folder_is_made_when_absent(tmp_path: Path) -> None:
+    async with open_sqlite(tmp_path / "state" / "relay.db"):
+        assert (tmp_path / "state" / "relay.db").exists()
+
+
+async def test_a_database_newer_than_the_code_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "relay.db"
+    async with open_sqlite(path):
+        pass
+    with sqlite3.connect(path) as other:
+        other.execute(f"PRAGMA user_version = {len(schema_steps()) + 1}")
+    other.close()
+
+    with pytest.raises(StoreUnusable, match="start the newer relay"):
+        async with open_sqlite(path):
+            pass
+
+
+async def test_another_program_s_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "relay.db"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE songs (title TEXT)")
+    other.close()
+
+    with pytest.raises(StoreUnusable, match="not a database of relay"):
+        async with open_sqlite(path):
+            pass
+    with sqlite3.connect(path) as other:
+        assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("songs",)]
+    other.close()
+
+
+async def test_a_file_that_is_no_database_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "relay.db"
+    path.write_bytes(b"not a database at all, but long enough to look at " * 40)
+
+    with pytest.raises(StoreUnusable, match="restore it from a backup"):
+        async with open_sqlite(path):
+            pass
+
+
+async def test_an_older_schema_is_backed_up_before_it_is_migrated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "relay.db"
+    async with open_sqlite(path):
+        pass
+    steps = (*schema_steps(), "CREATE TABLE later (id TEXT) STRICT;")
+    monkeypatch.setattr("relay.store.opening.schema_steps", lambda: steps)
+
+    async with open_sqlite(path):
+        pass
+
+    with sqlite3.connect(path) as migrated:
+        assert migrated.execute("PRAGMA user_version").fetchone() == (len(steps),)
+    migrated.close()
+    with sqlite3.connect(tmp_path / f"relay.db.schema-{len(steps) - 1}.bak") as backup:
+        assert backup.execute("PRAGMA user_version").fetchone() == (len(steps) - 1,)
+    backup.close()
+
+
+async def test_a_migration_that_fails_leaves_the_version_it_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "relay.db"
+    async with open_sqlite(path):
+        pass
+    known = schema_steps()
+    broken = (*known, "CREATE TABLE later (id TEXT) STRICT; CREATE TABLE watches (id TEXT);")
+    monkeypatch.setattr("relay.store.opening.schema_steps", lambda: broken)
+    with pytest.raises(StoreUnusable):
+        async with open_sqlite(path):
+            pass
+    monkeypatch.setattr("relay.store.opening.schema_steps", lambda: known)
+
+    async with open_sqlite(path):
+        pass
+    with sqlite3.connect(path) as unharmed:
+        assert unharmed.execute("SELECT count(*) FROM sqlite_master WHERE name = 'later'").fetchone() == (0,)
+    unharmed.close()
+
+
+async def test_writers_that_share_a_commit_fail_alone(tmp_path: Path) -> None:
+    connection = await open_writer(tmp_path / "relay.db")
+    writer = Writer(connection)
+
+    def blocking(name: str, reason: str | None):  # type: ignore[no-untyped-def]
+        async def write(transaction: Transaction) -> str:
+            await transaction.fetch("set_block", provider=name, until=1.0, reason=reason)
+            return name
+
+        return write
+
+    waiting = [
+        asyncio.ensure_future(writer.commit(blocking(name, None if name == "bad" else "x")))
+        for name in ("a", "bad", "b")
+    ]
+    await asyncio.sleep(0)
+    writer.stop()
+    await writer.run()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert (results[0], results[2]) == ("a", "b")
+    assert isinstance(results[1], StoreError)
+    await connection.close()
+    reader = await connect(tmp_path / "relay.db", read_only=True)
+    rows = list(await reader.execute_fetchall("SELECT provider FROM blocks ORDER BY provider"))
+    assert [row["provider"] for row in rows] == ["a", "b"]
+    await reader.close()
+
+
+async def test_a_caller_that_gave_up_does_not_undo_its_write(tmp_path: Path) -> None:
+    async with open_sqlite(tmp_path / "relay.db") as store:
+        task = asyncio.ensure_future(store.release_leases())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+        await store.probe()

@@ -1,0 +1,490 @@
+"""What every store must do, whatever it is made of."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from relay.core import ids
+from relay.core.delivery import Attempt, DeliveryState, Settlement, Trigger, VerdictKind
+from relay.core.errors import Conflict, NotFound
+from relay.core.event import outcome_event
+from relay.core.observation import Job, Observation, Output, Status
+from relay.core.ports import Block, DeliveryFilter, Ending, Outgoing, Store, WatchFilter
+from relay.core.watch import Continue, NewWatch, Target, Watch
+
+NOW = 1_800_000_000.0
+OPS = Target("ops", "ops", name="ops")
+HOOK = Target("url:1", "hook.example:443", url="https://hook.example/a")
+
+
+def new(number: int = 1, **changes: object) -> NewWatch:
+    made = NewWatch(
+        id=ids.watch_id(NOW + number, number.to_bytes(10, "big")),
+        provider="getimg",
+        job=Job(f"req-{number}", {"tier": "x"}),
+        deadline=NOW + 3600,
+        next_poll_at=NOW + number,
+        targets=(HOOK,),
+        metadata={"order": str(number)},
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+async def added(store: Store, *wanted: NewWatch) -> list[Watch]:
+    return [item.watch for item in await store.add_watches(wanted, NOW)]
+
+
+def ending(watch: Watch, status: Status = Status.COMPLETED, routed: tuple[Target, ...] = ()) -> Ending:
+    seen = Observation(status, "done", model="m1", outputs=(Output("https://files.example/a.mp4"),), raw='{"a":1}')
+    return Ending(watch.id, status, "done", "m1", outcome_event(watch, seen, NOW + 50), routed)
+
+
+async def ended(store: Store, number: int = 1, **changes: object) -> Watch:
+    (watch,) = await added(store, new(number, **changes))
+    assert await store.finalize_watch(ending(watch), NOW + 50)
+    return watch
+
+
+async def claim(store: Store, now: float = NOW + 100, **limits: object) -> list[Outgoing]:
+    options = {"until": now + 30, "limit": 100, "per_lane": 100, "busy": {}} | limits
+    return await store.claim_due_deliveries(now, **options)  # type: ignore[arg-type]
+
+
+def attempt(delivery_id: str, verdict: VerdictKind = VerdictKind.RETRY, number: int = 1) -> Attempt:
+    return Attempt(delivery_id, number, Trigger.SCHEDULED, NOW + 100, 0.25, verdict, 503, "busy", "try later")
+
+
+def pending(delivery_id: str, at: float = NOW + 105) -> Settlement:
+    return Settlement(delivery_id, DeliveryState.PENDING, at, 1, "busy", None)
+
+
+def final(delivery_id: str, state: DeliveryState) -> Settlement:
+    return Settlement(delivery_id, state, NOW + 100, 1, None, NOW + 101)
+
+
+class TestAdding:
+    async def test_a_watch_comes_back_as_it_was_added(self, store: Store) -> None:
+        (item,) = await store.add_watches([new()], NOW)
+
+        assert item.created
+        view = await store.watch(item.watch.id)
+        assert view.watch == item.watch
+        assert view.targets == (HOOK,)
+        assert view.event is None
+        assert view.watch == Watch(
+            id=new().id,
+            provider="getimg",
+            job=Job("req-1", {"tier": "x"}),
+            status=Status.QUEUED,
+            created_at=NOW,
+            deadline=NOW + 3600,
+            next_poll_at=NOW + 1,
+            metadata={"order": "1"},
+        )
+
+    async def test_a_watch_is_found_by_provider_and_job(self, store: Store) -> None:
+        (watch,) = await added(store, new())
+
+        assert (await store.watch("getimg:req-1")).watch == watch
+
+    async def test_the_same_job_again_is_the_same_watch(self, store: Store) -> None:
+        (first,) = await added(store, new())
+
+        (item,) = await store.add_watches([new(id="wat_other", deadline=NOW + 5, metadata={})], NOW + 9)
+
+        assert not item.created
+        assert item.watch == first
+
+    async def test_the_same_job_again_adds_its_new_targets(self, store: Store) -> None:
+        (watch,) = await added(store, new())
+
+        await added(store, new(id="wat_other", targets=(HOOK, OPS)))
+
+        assert set((await store.watch(watch.id)).targets) == {HOOK, OPS}
+
+    async def test_a_target_added_after_the_end_gets_its_delivery_at_once(self, store: Store) -> None:
+        watch = await ended(store)
+
+        await added(store, new(id="wat_other", targets=(HOOK, OPS)))
+
+        found = await store.deliveries(DeliveryFilter(watch_id=watch.id), before=None, limit=9)
+        assert {view.delivery.target for view in found} == {HOOK, OPS}
+
+    async def test_a_batch_may_name_one_job_twice(self, store: Store) -> None:
+        first, second = await store.add_watches([new(), new(id="wat_other", targets=(OPS,))], NOW)
+
+        assert (first.created, second.created) == (True, False)
+        assert set((await store.watch(first.watch.id)).targets) == {HOOK, OPS}
+
+    async def test_many_at_the_same_time_make_one_watch(self, store: Store) -> None:
+        results = await asyncio.gather(*(store.add_watches([new(id=f"wat_{n}")], NOW) for n in range(20)))
+
+        assert sum(item.created for (item,) in results) == 1
+        assert len({item.watch.id for (item,) in results}) == 1
+
+    async def test_an_unknown_watch_is_not_found(self, store: Store) -> None:
+        for reference in ("wat_nothing", "getimg:nothing", ""):
+            with pytest.raises(NotFound):
+                await store.watch(reference)
+
+
+class TestListing:
+    async def test_watches_come_newest_first_in_pages(self, store: Store) -> None:
+        watches = await added(store, *(new(n) for n in range(1, 6)))
+
+        first = await store.watches(WatchFilter(), before=None, limit=2)
+        second = await store.watches(WatchFilter(), before=first[-1].watch.id, limit=9)
+
+        assert [view.watch.id for view in [*first, *second]] == [watch.id for watch in reversed(watches)]
+
+    async def test_every_condition_narrows(self, store: Store) -> None:
+        await ended(store, 1, owner="shop")
+        await added(store, new(2, provider="lumenfall"), new(3, metadata={"order": "3", "x y": 'q"'}))
+
+        async def jobs(**conditions: object) -> list[str]:
+            found = await store.watches(WatchFilter(**conditions), before=None, limit=9)  # type: ignore[arg-type]
+            return [view.watch.job.id for view in found]
+
+        assert await jobs(statuses=frozenset({Status.COMPLETED})) == ["req-1"]
+        assert await jobs(provider="lumenfall") == ["req-2"]
+        assert await jobs(metadata={"x y": 'q"'}) == ["req-3"]
+        assert await jobs(metadata={"order": "4"}) == []
+        assert await jobs(owner="shop") == ["req-1"]
+        assert await jobs(since=NOW + 1) == []
+        assert await jobs(id_prefix=new(2).id) == ["req-2"]
+        assert await jobs(id_prefix="wat_") == ["req-3", "req-2", "req-1"]
+
+    async def test_an_ended_watch_is_listed_with_its_event(self, store: Store) -> None:
+        watch = await ended(store)
+
+        (view,) = await store.watches(WatchFilter(), before=None, limit=9)
+
+        assert view.watch.id == watch.id
+        assert view.event is not None
+        assert view.event.data["status"] == "completed"
+
+
+class TestPolling:
+    async def test_due_watches_are_claimed_longest_overdue_first(self, store: Store) -> None:
+        await added(store, new(3), new(1), new(2), new(9), new(4, provider="lumenfall"))
+
+        claimed = await store.claim_due_watches("getimg", NOW + 5, until=NOW + 65, limit=2)
+
+        assert [watch.job.id for watch in claimed] == ["req-1", "req-2"]
+
+    async def test_a_claimed_watch_is_not_claimed_again_before_its_lease_ends(self, store: Store) -> None:
+        await added(store, new(1))
+        assert len(await store.claim_due_watches("getimg", NOW + 5, until=NOW + 65, limit=9)) == 1
+
+        assert await store.claim_due_watches("getimg", NOW + 64, until=NOW + 99, limit=9) == []
+        assert len(await store.claim_due_watches("getimg", NOW + 65, until=NOW + 99, limit=9)) == 1
+
+    async def test_concurrent_claims_never_share_a_watch(self, store: Store) -> None:
+        await added(store, *(new(n) for n in range(1, 41)))
+
+        claims = await asyncio.gather(
+            *(store.claim_due_watches("getimg", NOW + 50, until=NOW + 99, limit=7) for _ in range(8))
+        )
+
+        claimed = [watch.id for claim in claims for watch in claim]
+        assert len(claimed) == len(set(claimed)) == 40
+
+    async def test_released_leases_are_due_at_once(self, store: Store) -> None:
+        await added(store, new(1))
+        await store.claim_due_watches("getimg", NOW + 5, until=NOW + 65, limit=9)
+
+        await store.release_leases()
+
+        assert len(await store.claim_due_watches("getimg", NOW + 6, until=NOW + 65, limit=9)) == 1
+
+    async def test_a_poll_is_recorded_and_frees_the_watch(self, store: Store) -> None:
+        (watch,) = await added(store, new(1))
+        await store.claim_due_watches("getimg", NOW + 5, until=NOW + 65, limit=9)
+
+        await store.record_polls(
+            [
+                Continue(
+                    watch_id=watch.id,
+                    status=Status.RUNNING,
+                    next_poll_at=NOW + 9,
+                    provider_status="IN_PROGRESS",
+                    model="veo2",
+                    progress=0.5,
+                    running_since=NOW + 5,
+                    failed_polls=2,
+                    missing_polls=1,
+                    last_error="unavailable: 503",
+                )
+            ],
+            NOW + 6,
+        )
+
+        stored = (await store.watch(watch.id)).watch
+        assert stored == replace(
+            watch,
+            status=Status.RUNNING,
+            next_poll_at=NOW + 9,
+            provider_status="IN_PROGRESS",
+            model="veo2",
+            progress=0.5,
+            running_since=NOW + 5,
+            polls=1,
+            failed_polls=2,
+            missing_polls=1,
+            last_error="unavailable: 503",
+            last_poll_at=NOW + 6,
+        )
+        assert await store.next_watch_due("getimg", after=NOW + 8) == NOW + 9
+
+    async def test_the_next_due_time_looks_beyond_an_instant_and_at_one_provider(self, store: Store) -> None:
+        await added(store, new(1), new(7), new(3, provider="lumenfall"))
+
+        assert await store.next_watch_due("getimg", after=NOW) == NOW + 1
+        assert await store.next_watch_due("getimg", after=NOW + 1) == NOW + 7
+        assert await store.next_watch_due("getimg", after=NOW + 7) is None
+
+    async def test_poll_now_makes_a_live_watch_due(self, store: Store) -> None:
+        (watch,) = await added(store, new(900))
+
+        await store.poll_now(watch.id, NOW + 2)
+
+        assert len(await store.claim_due_watches("getimg", NOW + 2, until=NOW + 65, limit=9)) == 1
+
+    async def test_poll_now_refuses_an_ended_or_unknown_watch(self, store: Store) -> None:
+        watch = await ended(store)
+
+        with pytest.raises(Conflict):
+            await store.poll_now(watch.id, NOW)
+        with pytest.raises(NotFound):
+            await store.poll_now("wat_nothing", NOW)
+
+
+class TestEnding:
+    async def test_the_end_writes_outcome_event_and_deliveries_together(self, store: Store) -> None:
+        (watch,) = await added(store, new())
+        end = ending(watch, routed=(OPS, HOOK))
+
+        assert await store.finalize_watch(end, NOW + 50)
+
+        view = await store.watch(watch.id)
+        assert view.watch.status is Status.COMPLETED
+        assert view.watch.finalized_at == NOW + 50
+        assert (view.watch.polls, view.watch.model, view.watch.provider_status) == (1, "m1", "done")
+        assert view.event == end.event
+        outgoing = await claim(store)
+        assert {item.delivery.target for item in outgoing} == {HOOK, OPS}
+        assert {item.event for item in outgoing} == {end.event}
+        assert {item.delivery.id for item in outgoing} == {
+            ids.delivery_id(end.event.id, "ops"),
+            ids.delivery_id(end.event.id, "url:1"),
+        }
+
+    async def test_an_ended_watch_never_changes_again(self, store: Store) -> None:
+        watch = await ended(store)
+        before = await store.watch(watch.id)
+
+        assert not await store.finalize_watch(ending(watch, Status.FAILED), NOW + 60)
+        late = Continue(watch.id, Status.RUNNING, NOW + 61, "x", None, None, None, 0, 0, None)
+        await store.record_polls([late], NOW + 60)
+
+        assert await store.watch(watch.id) == before
+        assert await store.claim_due_watches("getimg", NOW + 9999, until=NOW + 99999, limit=9) == []
+        assert len(await claim(store)) == 1
+
+    async def test_two_workers_that_see_the_same_end_tell_it_once(self, store: Store) -> None:
+        (watch,) = await added(store, new())
+
+        results = await asyncio.gather(*(store.finalize_watch(ending(watch), NOW + 50) for _ in range(5)))
+
+        assert sorted(results) == [False, False, False, False, True]
+        assert len(await claim(store)) == 1
+
+    async def test_a_watch_that_was_removed_meanwhile_does_not_end(self, store: Store) -> None:
+        (watch,) = await added(store, new())
+        await store.remove_watch(watch.id)
+
+        assert not await store.finalize_watch(ending(watch), NOW + 50)
+
+
+class TestRemoving:
+    async def test_a_live_watch_is_forgotten_and_may_come_again(self, store: Store) -> None:
+        (watch,) = await added(store, new())
+
+        await store.remove_watch(watch.id)
+
+        with pytest.raises(NotFound):
+            await store.watch(watch.id)
+        (item,) = await store.add_watches([new(id="wat_other")], NOW)
+        assert item.created
+
+    async def test_a_watch_with_open_deliveries_stays(self, store: Store) -> None:
+        watch = await ended(store)
+
+        with pytest.raises(Conflict):
+            await store.remove_watch(watch.id)
+        assert len(await claim(store)) == 1
+
+    async def test_a_settled_watch_goes_with_all_that_belongs_to_it(self, store: Store) -> None:
+        watch = await ended(store)
+        (outgoing,) = await claim(store)
+        delivery_id = outgoing.delivery.id
+        await store.settle_attempt(
+            attempt(delivery_id, VerdictKind.DELIVERED), final(delivery_id, DeliveryState.DELIVERED)
+        )
+
+        await store.remove_watch(watch.id)
+
+        with pytest.raises(NotFound):
+            await store.delivery(delivery_id)
+
+    async def test_an_unknown_watch_cannot_be_removed(self, store: Store) -> None:
+        with pytest.raises(NotFound):
+            await store.remove_watch("wat_nothing")
+
+
+class TestDelivering:
+    async def test_a_claimed_delivery_is_not_claimed_again_before_its_lease_ends(self, store: Store) -> None:
+        await ended(store)
+        assert len(await claim(store, NOW + 100)) == 1
+
+        assert await claim(store, NOW + 129) == []
+        assert len(await claim(store, NOW + 130)) == 1
+
+    async def test_no_lane_gets_more_than_its_share(self, store: Store) -> None:
+        for number in range(1, 6):
+            await ended(store, number)
+        await ended(store, 9, targets=(OPS,))
+
+        lanes = [item.delivery.target.lane for item in await claim(store, per_lane=3, busy={"hook.example:443": 1})]
+
+        assert sorted(lanes) == ["hook.example:443", "hook.example:443", "ops"]
+
+    async def test_the_limit_takes_the_longest_due(self, store: Store) -> None:
+        first, second = await ended(store, 1), await ended(store, 2)
+        for item in await claim(store):
+            due = NOW + (200 if item.delivery.watch_id == first.id else 150)
+            await store.settle_attempt(attempt(item.delivery.id), pending(item.delivery.id, due))
+
+        claimed = await claim(store, NOW + 300, limit=1)
+
+        assert [item.delivery.watch_id for item in claimed] == [second.id]
+
+    async def test_a_retry_is_recorded_and_comes_due_when_it_says(self, store: Store) -> None:
+        await ended(store)
+        (outgoing,) = await claim(store)
+        tried = attempt(outgoing.delivery.id)
+
+        await store.settle_attempt(tried, pending(outgoing.delivery.id))
+
+        view = await store.delivery(outgoing.delivery.id)
+        assert view.attempts == (tried,)
+        assert view.event_type == "job.completed"
+        assert view.delivery == replace(
+            outgoing.delivery, next_attempt_at=NOW + 105, attempts=1, tries=1, reason="busy"
+        )
+        assert await store.next_delivery_due(after=NOW + 100) == NOW + 105
+        assert await claim(store, NOW + 104) == []
+        assert len(await claim(store, NOW + 105)) == 1
+
+    async def test_a_settled_delivery_is_not_sent_again(self, store: Store) -> None:
+        await ended(store)
+        (outgoing,) = await claim(store)
+        delivery_id = outgoing.delivery.id
+
+        await store.settle_attempt(
+            attempt(delivery_id, VerdictKind.DELIVERED), final(delivery_id, DeliveryState.DELIVERED)
+        )
+
+        assert await claim(store, NOW + 9999) == []
+        assert await store.next_delivery_due(after=0) is None
+        assert (await store.delivery(delivery_id)).delivery.finalized_at == NOW + 101
+
+    async def test_a_resend_keeps_the_id_and_begins_a_fresh_budget(self, store: Store) -> None:
+        await ended(store)
+        (outgoing,) = await claim(store)
+        delivery_id = outgoing.delivery.id
+        await store.settle_attempt(
+            attempt(delivery_id, VerdictKind.REFUSED), final(delivery_id, DeliveryState.EXHAUSTED)
+        )
+
+        await store.resend(delivery_id, NOW + 500)
+
+        (again,) = await claim(store, NOW + 500)
+        assert again.delivery.id == delivery_id
+        assert again.event == outgoing.event
+        assert (again.delivery.trigger, again.delivery.tries, again.delivery.attempts) == (Trigger.MANUAL, 0, 1)
+        assert again.delivery.retry_from == NOW + 500
+
+    async def test_a_resend_of_a_waiting_delivery_keeps_its_budget(self, store: Store) -> None:
+        await ended(store)
+        (outgoing,) = await claim(store)
+        await store.settle_attempt(attempt(outgoing.delivery.id), pending(outgoing.delivery.id, NOW + 9999))
+
+        await store.resend(outgoing.delivery.id, NOW + 500)
+
+        (again,) = await claim(store, NOW + 500)
+        assert (again.delivery.trigger, again.delivery.tries) == (Trigger.MANUAL, 1)
+        assert again.delivery.retry_from == NOW + 50
+
+    async def test_a_resend_during_an_attempt_is_refused(self, store: Store) -> None:
+        await ended(store)
+        (outgoing,) = await claim(store)
+
+        with pytest.raises(Conflict):
+            await store.resend(outgoing.delivery.id, NOW + 101)
+
+    async def test_an_unknown_delivery_is_not_found(self, store: Store) -> None:
+        with pytest.raises(NotFound):
+            await store.delivery("dlv_nothing")
+        with pytest.raises(NotFound):
+            await store.resend("dlv_nothing", NOW)
+
+    async def test_deliveries_come_newest_first_in_pages_and_by_state(self, store: Store) -> None:
+        for number in range(1, 4):
+            await ended(store, number, owner="shop" if number == 2 else None)
+        everything = await store.deliveries(DeliveryFilter(), before=None, limit=9)
+        last = everything[0].delivery
+
+        rest = await store.deliveries(DeliveryFilter(), before=(last.created_at, last.id), limit=9)
+
+        assert rest == everything[1:]
+        states = frozenset({DeliveryState.DELIVERED})
+        assert await store.deliveries(DeliveryFilter(states=states), before=None, limit=9) == []
+        assert len(await store.deliveries(DeliveryFilter(owner="shop"), before=None, limit=9)) == 1
+
+
+class TestKeepingHouse:
+    async def test_blocks_are_remembered_until_they_are_lifted(self, store: Store) -> None:
+        await store.block("getimg", Block(NOW + 9, "rate_limited"))
+        await store.block("getimg", Block(NOW + 99, "unauthorized"))
+        assert await store.blocks() == {"getimg": Block(NOW + 99, "unauthorized")}
+
+        await store.block("getimg", None)
+
+        assert await store.blocks() == {}
+
+    async def test_pruning_takes_old_settled_watches_only(self, store: Store) -> None:
+        await added(store, new(1))
+        owing = await ended(store, 2)
+        settled = await ended(store, 3, targets=())
+
+        assert await store.prune(ended_before=NOW + 50, limit=9) == 0
+        assert await store.prune(ended_before=NOW + 51, limit=9) == 1
+
+        left = {view.watch.id for view in await store.watches(WatchFilter(), before=None, limit=9)}
+        assert settled.id not in left
+        assert owing.id in left
+
+    async def test_counts_tell_what_is_live_and_what_is_owed(self, store: Store) -> None:
+        await added(store, new(1), new(2))
+        await ended(store, 3)
+
+        counts = await store.counts()
+
+        assert counts.watches == {Status.QUEUED: 2}
+        assert counts.deliveries == {DeliveryState.PENDING: 1}
+        assert counts.oldest_pending_at == NOW + 50
+
+    async def test_a_probe_of_a_working_store_passes(self, store: Store) -> None:
+        await store.probe()
