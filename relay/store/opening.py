@@ -43,11 +43,15 @@ async def connect(path: Path, *, read_only: bool = False) -> aiosqlite.Connectio
     """Return a connection set up as every one of ours is."""
     connection = await aiosqlite.connect(path, isolation_level=None)
     connection.row_factory = aiosqlite.Row
-    await connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
-    await connection.execute("PRAGMA foreign_keys = ON")
-    await connection.execute("PRAGMA synchronous = FULL")
-    if read_only:
-        await connection.execute("PRAGMA query_only = ON")
+    try:
+        await connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+        await connection.execute("PRAGMA foreign_keys = ON")
+        await connection.execute("PRAGMA synchronous = FULL")
+        if read_only:
+            await connection.execute("PRAGMA query_only = ON")
+    except sqlite3.Error:  # an open connection is a thread that keeps the process alive
+        await connection.close()
+        raise
     return connection
 
 
