@@ -1,0 +1,234 @@
+"""The poller's rounds, on a real store and a scripted provider."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import structlog
+from support.doubles import EvenEntropy, ManualClock, PlainProvider, Reply, ScriptedTransport
+
+from relay.core import ids
+from relay.core.budget import Rate
+from relay.core.hazard import prior
+from relay.core.http import Fault, Request, Response, TransportError
+from relay.core.observation import Job, Status
+from relay.core.ports import Store
+from relay.core.routing import Route
+from relay.core.schedule import Bounds
+from relay.core.watch import Following, NewWatch, Target
+from relay.metrics import Metrics
+from relay.poller import Account, Poller
+from relay.store import open_sqlite
+
+FOLLOWING = Following(prior(60.0), Bounds(2.0, 1.0, 30.0), not_found_grace_s=30.0)
+OPS = Target("ops", "ops", name="ops")
+
+
+def says(status: str) -> Response:
+    return Response(200, body=json.dumps({"status": status}).encode())
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    async with open_sqlite(tmp_path / "relay.db") as opened:
+        yield opened
+
+
+class Bench:
+    """A poller with everything around it in hand."""
+
+    def __init__(self, store: Store, **account: object) -> None:
+        self.store = store
+        self.clock = ManualClock()
+        self.replies: dict[str, Callable[[], Reply]] = {}
+        self.transport = ScriptedTransport(self._answer)
+        self.ended: list[str] = []
+        self.keys = iter(f"key-{n}" for n in range(1, 99))
+        options = {"concurrency": 4, "rate": None} | account
+        self.account = Account(PlainProvider(), FOLLOWING, lambda: {"api_key": next(self.keys)}, **options)  # type: ignore[arg-type]
+        self.poller = self.new_poller()
+        self.clock.advance(60)
+
+    def new_poller(self) -> Poller:
+        return Poller(
+            self.account,
+            store=self.store,
+            transport=self.transport,
+            clock=self.clock,
+            entropy=EvenEntropy(),
+            routes=[Route((OPS,), statuses=frozenset({Status.FAILED}))],
+            metrics=Metrics(),
+            on_end=self.ended.append,
+        )
+
+    def _answer(self, request: Request) -> Reply:
+        return self.replies[request.url.rpartition("/")[2]]()
+
+    async def watch(self, job_id: str, *replies: Reply, deadline_s: float = 3600.0) -> str:
+        """Add a watch that is due now, and what the provider will say, the last for ever."""
+        queue = list(replies)
+        self.replies[job_id] = lambda: queue.pop(0) if len(queue) > 1 else queue[0]
+        now = self.clock.now()
+        new = NewWatch(ids.watch_id(now, EvenEntropy().bytes(10)) + job_id, "plain", Job(job_id), now + deadline_s, now)
+        (added,) = await self.store.add_watches([new], now)
+        return added.watch.id
+
+    async def step(self, seconds: float = 0.0) -> int:
+        """Let time pass, then one round."""
+        self.clock.advance(seconds)
+        return await self.poller.run_once()
+
+    async def status(self, watch_id: str) -> Status:
+        return (await self.store.watch(watch_id)).watch.status
+
+
+@pytest.fixture
+def bench(store: Store) -> Bench:
+    return Bench(store)
+
+
+async def test_a_job_is_followed_to_its_end_and_no_further(bench: Bench) -> None:
+    watch_id = await bench.watch("a", says("queued"), says("running"), says("completed"))
+
+    polls = [await bench.step(30) for _ in range(5)]
+
+    assert polls == [1, 1, 1, 0, 0]
+    view = await bench.store.watch(watch_id)
+    assert view.watch.status is Status.COMPLETED
+    assert view.event is not None
+    assert view.event.type == "job.completed"
+    assert view.event.data["polls"] == 3
+    assert bench.ended == [watch_id]
+
+
+async def test_a_route_adds_its_destination_to_the_outcomes_it_matches(bench: Bench) -> None:
+    await bench.watch("a", says("failed"))
+    await bench.watch("b", says("completed"))
+
+    await bench.step()
+
+    claimed = await bench.store.claim_due_deliveries(bench.clock.now(), until=9e9, limit=9, per_lane=9, busy={})
+    assert [(item.delivery.target, item.event.type) for item in claimed] == [(OPS, "job.failed")]
+
+
+async def test_a_failed_poll_is_repeated_soon_and_ends_nothing(bench: Bench) -> None:
+    trouble = TransportError(Fault.DNS, "the host name does not resolve")
+    watch_id = await bench.watch("a", trouble, Response(502), says("running"))
+
+    assert await bench.step() == 1
+    watch = (await bench.store.watch(watch_id)).watch
+    assert (watch.status, watch.failed_polls) == (Status.QUEUED, 1)
+    assert watch.last_error == "unavailable: dns: the host name does not resolve"
+    assert watch.next_poll_at == bench.clock.now() + 1.0
+    assert [await bench.step(1.0), await bench.step(2.0)] == [1, 1]
+    watch = (await bench.store.watch(watch_id)).watch
+    assert (watch.status, watch.failed_polls, watch.last_error) == (Status.RUNNING, 0, None)
+
+
+async def test_a_rate_limit_rests_the_whole_credential_for_as_long_as_it_says(bench: Bench) -> None:
+    limited = Response(429, {"retry-after": "42"})
+    await bench.watch("a", limited, says("completed"))
+    await bench.step()
+    other = await bench.watch("b", says("completed"))
+
+    assert await bench.step(41.9) == 0
+    assert await bench.step(0.2) == 2
+    assert await bench.status(other) is Status.COMPLETED
+
+
+async def test_a_rest_survives_a_restart(bench: Bench) -> None:
+    await bench.watch("a", Response(429, {"retry-after": "42"}))
+    await bench.step()
+
+    blocks = await bench.store.blocks()
+
+    assert blocks["plain"].until == bench.clock.now() + 42
+    assert blocks["plain"].reason == "rate_limited"
+
+
+async def test_a_refused_key_ends_no_watch_and_is_read_again(bench: Bench) -> None:
+    watch_id = await bench.watch("a", Response(401), says("completed"))
+
+    await bench.step()
+    assert await bench.status(watch_id) is Status.QUEUED
+    assert await bench.step(14.9) == 0
+    assert await bench.step(0.2) == 1
+
+    assert await bench.status(watch_id) is Status.COMPLETED
+    assert [request.headers["authorization"] for request in bench.transport.sent] == ["key-1", "key-2"]
+
+
+async def test_an_unreadable_key_ends_no_watch(bench: Bench) -> None:
+    watch_id = await bench.watch("a", says("completed"))
+    bench.keys = iter(())
+    bench.account = Account(PlainProvider(), FOLLOWING, _unreadable, concurrency=4)
+    bench.poller = bench.new_poller()
+
+    await bench.step(10)
+
+    watch = (await bench.store.watch(watch_id)).watch
+    assert watch.status is Status.QUEUED
+    assert watch.last_error == "unauthorized: the credential cannot be read: no such file"
+    assert bench.transport.sent == []
+
+
+def _unreadable() -> dict[str, str]:
+    raise OSError("no such file")
+
+
+async def test_an_unknown_status_keeps_polling_and_warns_once(bench: Bench) -> None:
+    watch_id = await bench.watch("a", says("TELEPORTING"))
+    await bench.watch("b", says("TELEPORTING"))
+
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(3):
+            await bench.step(30)
+
+    warnings = [line for line in logs if line["event"] == "status.unknown"]
+    assert [(line["provider_status"], line["log_level"]) for line in warnings] == [("TELEPORTING", "warning")]
+    assert await bench.status(watch_id) is Status.RUNNING
+
+
+async def test_a_job_denied_three_times_after_its_grace_is_not_found(bench: Bench) -> None:
+    watch_id = await bench.watch("a", Response(404))
+
+    for _ in range(30):
+        await bench.step(1)
+    assert await bench.status(watch_id) is Status.QUEUED
+    for _ in range(12):
+        await bench.step(1)
+
+    view = await bench.store.watch(watch_id)
+    assert view.watch.status is Status.NOT_FOUND
+    assert view.event is not None
+    assert view.event.type == "job.not_found"
+
+
+async def test_the_deadline_ends_a_watch_whose_job_still_runs(bench: Bench) -> None:
+    watch_id = await bench.watch("a", says("running"), deadline_s=20)
+
+    for _ in range(19):
+        await bench.step(1)
+    assert await bench.status(watch_id) is Status.RUNNING
+    await bench.step(1)
+
+    assert await bench.status(watch_id) is Status.TIMED_OUT
+
+
+async def test_a_rate_holds_however_much_is_due(store: Store) -> None:
+    bench = Bench(store, concurrency=50, rate=Rate.parse("60/m"))
+    for number in range(200):
+        await bench.watch(f"j{number}", says("running"))
+
+    minute = sum([await bench.step(0.1) for _ in range(600)])
+
+    assert 54 <= minute <= 60
+
+
+async def test_claims_stop_at_two_rounds_of_the_concurrency(store: Store) -> None:
+    bench = Bench(store, concurrency=3)
+    for number in range(20):
+        await bench.watch(f"j{number}", says("running"))
+
+    assert await bench.step() == 6
