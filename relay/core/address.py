@@ -20,7 +20,7 @@ _DENIED = tuple(
         "192.0.0.0/24",
         "192.88.99.0/24",  # 6to4 anycast
         "::/8",  # unspecified, loopback, IPv4-compatible and IPv4-mapped
-        "64:ff9b::/16",  # NAT64, well-known and local prefixes
+        "64:ff9b::/32",  # NAT64, well-known and local prefixes
         "2001::/32",  # Teredo
         "2002::/16",  # 6to4
         "fec0::/10",  # site-local
