@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from relay.core.budget import Budget, Rate
-from relay.core.errors import StoreError
+from relay.core.errors import RelayError, StoreError
 from relay.core.event import outcome_event
 from relay.core.http import Request, Response, TransportError
 from relay.core.observation import Answer, Observation, Trouble, TroubleKind
@@ -37,8 +37,8 @@ _WARNED_LIMIT = 1000
 class Account:
     """A provider reached with one credential.
 
-    `read_secrets` reads the credential anew at each call and raises OSError or
-    ValueError where it cannot.
+    `read_secrets` reads the credential anew at each call and raises RelayError
+    where it cannot.
     """
 
     provider: Provider
@@ -86,6 +86,12 @@ class Poller:
         self._secrets: Mapping[str, str] | None = None
         self._warned: set[str] = set()
         self._stopping = False
+
+    def forget_secrets(self) -> None:
+        """Read the credential again before the next poll, and let a rest end."""
+        self._secrets = None
+        self._blocked_until = 0.0
+        self.wakeup.set()
 
     def stop(self) -> None:
         """Claim no more; `run` returns when what is under way is done."""
@@ -194,7 +200,7 @@ class Poller:
                 request = meaning
         except TransportError as error:
             return Trouble(TroubleKind.UNAVAILABLE, str(error))
-        except (OSError, ValueError) as error:
+        except RelayError as error:
             return Trouble(TroubleKind.UNAUTHORIZED, f"the credential cannot be read: {error}")
         return Trouble(TroubleKind.MALFORMED, "the provider's description asks for too many requests")
 

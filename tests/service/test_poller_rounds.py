@@ -10,6 +10,7 @@ from support.doubles import EvenEntropy, ManualClock, PlainProvider, Reply, Scri
 
 from relay.core import ids
 from relay.core.budget import Rate
+from relay.core.errors import RelayError
 from relay.core.hazard import prior
 from relay.core.http import Fault, Request, Response, TransportError
 from relay.core.observation import Job, Status
@@ -174,7 +175,7 @@ async def test_an_unreadable_key_ends_no_watch(bench: Bench) -> None:
 
 
 def _unreadable() -> dict[str, str]:
-    raise OSError("no such file")
+    raise RelayError("no such file")
 
 
 async def test_an_unknown_status_keeps_polling_and_warns_once(bench: Bench) -> None:
