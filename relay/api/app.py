@@ -6,7 +6,7 @@ import structlog
 from aiohttp import web
 
 from relay.api import deliveries, health, watches
-from relay.api.auth import authenticate
+from relay.api.auth import CALLER, authenticate
 from relay.api.context import CONTEXT, Context
 from relay.api.problems import ApiProblem, Problem
 from relay.core.errors import Conflict, InvalidValue, NotFound, StoreError
@@ -70,5 +70,5 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
 async def _authenticated(request: web.Request, handler: Handler) -> web.StreamResponse:
     if request.path not in _OPEN_PATHS:
         context = request.app[CONTEXT]
-        request["caller"] = authenticate(request, context.tokens, context.listen_host)
+        request[CALLER] = authenticate(request, context.tokens, context.listen_host)
     return await handler(request)

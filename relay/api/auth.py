@@ -42,9 +42,12 @@ class Caller:
             raise ApiProblem(Problem.FORBIDDEN, f'the token lacks the scope "{scope}"')
 
 
+CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
+
+
 def caller_of(request: web.Request, scope: Scope) -> Caller:
     """Return who makes an authenticated request; raises ApiProblem unless they may do `scope`."""
-    caller: Caller = request["caller"]
+    caller = request[CALLER]
     caller.needs(scope)
     return caller
 

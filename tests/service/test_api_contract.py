@@ -1,0 +1,402 @@
+"""The HTTP API over a real socket and a real store."""
+
+import asyncio
+import hashlib
+import io
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+from support.doubles import EvenEntropy, PlainProvider
+
+from relay.api import Context, Followed, Scope, Token, build_app
+from relay.clock import SystemClock
+from relay.core.delivery import Attempt, DeliveryState, Settlement, Trigger, VerdictKind
+from relay.core.errors import InvalidValue
+from relay.core.event import outcome_event
+from relay.core.hazard import prior
+from relay.core.observation import JobError, Observation, Output, Status
+from relay.core.ports import DeliveryFilter, Ending, Store, WatchFilter
+from relay.core.schedule import Bounds
+from relay.core.watch import Following, Target
+from relay.health import STALE_AFTER_S, Health
+from relay.metrics import Metrics
+from relay.signals import EndSignals
+from relay.store import open_sqlite
+
+OPS = Target("ops", "ops", name="ops")
+SHOP = "rly_shop-token-0123456789"
+ROOT = "rly_root-token-0123456789"
+
+
+def callback_target(url: str) -> Target:
+    if not url.startswith("https://"):
+        raise InvalidValue("callback_url", "must be https")
+    return Target("url:" + url, "hook.example:443", url=url)
+
+
+class Api:
+    """A served API with its insides in hand."""
+
+    def __init__(self, store: Store, tokens: tuple[Token, ...] = ()) -> None:
+        self.store = store
+        self.clock = SystemClock()
+        self.ends = EndSignals()
+        self.woken: list[str] = []
+        self.tick = self.clock.monotonic()
+        self.headers: dict[str, str] = {}
+        self.url = ""
+        self.session: aiohttp.ClientSession
+        following = Following(prior(60), Bounds(2, 1, 30), 30)
+        self.context = Context(
+            store=store,
+            clock=self.clock,
+            entropy=EvenEntropy(),
+            metrics=Metrics(),
+            health=Health(store, self.clock, {"dispatcher": lambda: self.tick}),
+            ends=self.ends,
+            providers={"plain": Followed(PlainProvider(), following, 600.0, lambda: self.woken.append("poller"))},
+            destinations={"ops": OPS},
+            callback_target=callback_target,
+            wake_dispatcher=lambda: self.woken.append("dispatcher"),
+            tokens=tokens,
+            listen_host="127.0.0.1",
+        )
+
+    async def call(self, method: str, path: str, **options: object) -> tuple[int, dict[str, object]]:
+        options.setdefault("headers", self.headers)
+        async with self.session.request(method, self.url + path, **options) as answer:  # type: ignore[arg-type]
+            text = await answer.text()
+            if answer.status >= 400:
+                assert answer.content_type == "application/problem+json"
+                assert json.loads(text)["status"] == answer.status
+            return answer.status, json.loads(text) if text else {}
+
+    async def add(self, **changes: object) -> tuple[int, dict[str, object]]:
+        return await self.call("POST", "/v1/watches", json={"provider": "plain", "job_id": "j1"} | changes)
+
+    async def end(self, watch_id: str, seen: Observation) -> None:
+        watch = (await self.store.watch(watch_id)).watch
+        now = self.clock.now()
+        event = outcome_event(watch, seen, now)
+        ending = Ending(watch_id, seen.status, seen.provider_status, seen.model, event)
+        await self.store.finalize_watch(ending, now)
+        self.ends.ended(watch_id)
+
+    async def stored(self) -> int:
+        return len(await self.store.watches(WatchFilter(), before=None, limit=99))
+
+
+async def serve(api: Api) -> AsyncIterator[Api]:
+    runner = web.AppRunner(build_app(api.context), shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    api.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with aiohttp.ClientSession() as api.session:
+        yield api
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    async with open_sqlite(tmp_path / "relay.db") as store:
+        async for served in serve(Api(store)):
+            yield served
+
+
+@pytest.fixture
+async def guarded(tmp_path: Path) -> AsyncIterator[Api]:
+    def token(name: str, text: str, *scopes: Scope) -> Token:
+        return Token(name, hashlib.sha256(text.encode()).hexdigest(), frozenset(scopes))
+
+    tokens = (
+        token("shop", SHOP, Scope.WATCH, Scope.READ),
+        token("root", ROOT, Scope.ADMIN),
+        token("eyes", "rly_eyes", Scope.READ),
+    )
+    async with open_sqlite(tmp_path / "relay.db") as store:
+        async for served in serve(Api(store, tokens)):
+            yield served
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+class TestAdding:
+    async def test_a_new_watch_is_201_and_the_same_again_200(self, api: Api) -> None:
+        wanted = {"callback_url": "https://hook.example/a?k=1", "destinations": ["ops"], "metadata": {"order": "42"}}
+        status, watch = await api.add(**wanted)
+
+        assert status == 201
+        assert watch["status"] == "queued"
+        assert watch["destinations"] == ["ops"]
+        assert watch["callback_url"] == "https://hook.example/a?k=1"
+        assert watch["metadata"] == {"order": "42"}
+        assert watch["finalized_at"] is None
+        assert api.woken == ["poller"]
+        status, again = await api.add(**wanted)
+        assert (status, again["id"]) == (200, watch["id"])
+        assert await api.stored() == 1
+
+    async def test_a_destination_added_after_the_end_is_told_at_once(self, api: Api) -> None:
+        _, watch = await api.add()
+        await api.end(str(watch["id"]), Observation(Status.COMPLETED, "done"))
+
+        status, _ = await api.add(destinations=["ops"])
+
+        assert status == 200
+        assert "dispatcher" in api.woken
+        assert len(await api.store.deliveries(DeliveryFilter(), before=None, limit=9)) == 1
+
+    @pytest.mark.parametrize(
+        ("changes", "field"),
+        [
+            ({"provider": "plian"}, "provider"),
+            ({"job_id": "a/b"}, "job_id"),
+            ({"job_id": ""}, "job_id"),
+            ({"job_id": 7}, "job_id"),
+            ({"jobid": "x"}, "jobid"),
+            ({"callback_url": "ftp://x"}, "callback_url"),
+            ({"destinations": ["opps"]}, "destinations.0"),
+            ({"deadline": "soon"}, "deadline"),
+            ({"deadline": "-5m"}, "deadline"),
+            ({"deadline": "2001-01-01T00:00:00Z"}, "deadline"),
+            ({"metadata": {"a": 1}}, "metadata.a"),
+            ({"params": ["x"]}, "params"),
+        ],
+    )
+    async def test_a_wrong_field_is_named_and_nothing_stored(
+        self, api: Api, changes: dict[str, object], field: str
+    ) -> None:
+        status, problem = await api.add(**changes)
+
+        assert status == 422
+        assert [error["field"] for error in problem["errors"]] == [field]  # type: ignore[attr-defined, index]
+        assert await api.stored() == 0
+
+    async def test_every_wrong_field_is_named_at_once(self, api: Api) -> None:
+        _, problem = await api.add(job_id="a/b", destinations=["opps"], callback_url="x", deadline="soon")
+
+        fields = {error["field"] for error in problem["errors"]}  # type: ignore[attr-defined, index]
+        assert fields == {"job_id", "destinations.0", "callback_url", "deadline"}
+
+    async def test_an_unknown_provider_comes_with_a_suggestion(self, api: Api) -> None:
+        _, problem = await api.add(provider="plian")
+
+        assert 'did you mean "plain"?' in str(problem["detail"])
+
+    @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[" * 200_000])
+    async def test_what_is_not_json_is_400(self, api: Api, body: bytes) -> None:
+        status, _ = await api.call("POST", "/v1/watches", data=body, headers={"Content-Type": "application/json"})
+
+        assert status == 400
+        assert await api.stored() == 0
+
+    async def test_two_megabytes_are_413(self, api: Api) -> None:
+        body = io.BytesIO(b'{"provider": "plain", "job_id": "' + b"x" * 2_000_000 + b'"}')
+
+        status, _ = await api.call("POST", "/v1/watches", data=body, headers={"Content-Type": "application/json"})
+
+        assert status == 413
+        assert await api.stored() == 0
+
+    async def test_a_body_that_is_not_said_to_be_json_is_415(self, api: Api) -> None:
+        status, _ = await api.call("POST", "/v1/watches", data=b'{"provider":"plain","job_id":"x"}')
+
+        assert status == 415
+
+    async def test_a_batch_takes_what_is_right_and_names_what_is_not(self, api: Api) -> None:
+        items = [{"provider": "plain", "job_id": "a"}, {"provider": "plain"}, {"provider": "plain", "job_id": "a"}]
+
+        status, result = await api.call("POST", "/v1/watches/batch", json={"watches": items})
+
+        assert status == 200
+        results = result["items"]
+        assert isinstance(results, list)
+        assert [item["status"] for item in results] == [201, 422, 200]
+        assert results[0]["id"] == results[2]["id"]
+        assert await api.stored() == 1
+
+
+class TestReading:
+    async def test_an_ended_watch_shows_its_outcome(self, api: Api) -> None:
+        _, watch = await api.add()
+        error = JobError("content_policy_violation", "no", moderated=True)
+        seen = Observation(Status.FAILED, "FAILED", model="m", error=error)
+        await api.end(str(watch["id"]), seen)
+
+        status, shown = await api.call("GET", "/v1/watches/plain:j1")
+
+        assert status == 200
+        assert (shown["status"], shown["provider_status"], shown["model"]) == ("failed", "FAILED", "m")
+        assert shown["error"] == {
+            "code": "content_policy_violation",
+            "message": "no",
+            "user_message": None,
+            "moderated": True,
+        }
+        assert shown["next_poll_at"] is None
+
+    async def test_waiting_ends_with_the_watch(self, api: Api) -> None:
+        _, watch = await api.add()
+        waiting = asyncio.ensure_future(api.call("GET", f"/v1/watches/{watch['id']}?wait=30"))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        output = Output("https://files.example/a.mp4")
+
+        await api.end(str(watch["id"]), Observation(Status.COMPLETED, "done", outputs=(output,)))
+        async with asyncio.timeout(3):
+            status, shown = await waiting
+
+        assert (status, shown["status"]) == (200, "completed")
+        assert shown["outputs"][0]["url"] == "https://files.example/a.mp4"  # type: ignore[index]
+
+    async def test_waiting_in_vain_ends_with_the_watch_as_it_is(self, api: Api) -> None:
+        _, watch = await api.add()
+
+        status, shown = await api.call("GET", f"/v1/watches/{watch['id']}?wait=0.05")
+
+        assert (status, shown["status"]) == (200, "queued")
+
+    @pytest.mark.parametrize("wait", ["x", "-1", "nan", "inf"])
+    async def test_a_wait_that_is_no_time_is_refused(self, api: Api, wait: str) -> None:
+        _, watch = await api.add()
+
+        status, _ = await api.call("GET", f"/v1/watches/{watch['id']}?wait={wait}")
+
+        assert status == 422
+
+    async def test_lists_come_in_pages(self, api: Api) -> None:
+        for number in range(5):
+            await api.add(job_id=f"j{number}")
+        seen, cursor = [], ""
+        for _ in range(3):
+            _, page = await api.call("GET", f"/v1/watches?limit=2{cursor}")
+            seen += [item["job_id"] for item in page["items"]]  # type: ignore[attr-defined]
+            cursor = f"&cursor={page['next_cursor']}"
+
+        assert sorted(seen) == ["j0", "j1", "j2", "j3", "j4"]
+        assert page["next_cursor"] is None
+
+    async def test_lists_are_filtered(self, api: Api) -> None:
+        await api.add(job_id="a", metadata={"order": "1"})
+        await api.add(job_id="b", metadata={"order": "2"})
+
+        _, page = await api.call("GET", "/v1/watches?metadata.order=2&status=queued,running&provider=plain&since=1h")
+
+        assert [item["job_id"] for item in page["items"]] == ["b"]  # type: ignore[attr-defined]
+
+    @pytest.mark.parametrize("query", ["status=done", "limit=0", "limit=9999", "since=x", "colour=red"])
+    async def test_a_wrong_parameter_is_named(self, api: Api, query: str) -> None:
+        status, problem = await api.call("GET", f"/v1/watches?{query}")
+
+        assert status == 422
+        assert problem["errors"][0]["field"] == query.partition("=")[0]  # type: ignore[index]
+
+    async def test_unknown_things_are_404(self, api: Api) -> None:
+        for path in ("/v1/watches/wat_x", "/v1/deliveries/dlv_x", "/nothing"):
+            assert (await api.call("GET", path))[0] == 404
+
+    async def test_a_wrong_method_is_405(self, api: Api) -> None:
+        assert (await api.call("PUT", "/v1/watches"))[0] == 405
+
+
+class TestChanging:
+    async def test_a_removed_watch_is_gone(self, api: Api) -> None:
+        _, watch = await api.add()
+
+        assert (await api.call("DELETE", f"/v1/watches/{watch['id']}"))[0] == 204
+        assert (await api.call("GET", f"/v1/watches/{watch['id']}"))[0] == 404
+
+    async def test_a_watch_that_still_owes_deliveries_cannot_be_removed(self, api: Api) -> None:
+        _, watch = await api.add(destinations=["ops"])
+        await api.end(str(watch["id"]), Observation(Status.COMPLETED, "done"))
+
+        assert (await api.call("DELETE", f"/v1/watches/{watch['id']}"))[0] == 409
+
+    async def test_poll_now_makes_a_watch_due(self, api: Api) -> None:
+        _, watch = await api.add()
+
+        status, polled = await api.call("POST", f"/v1/watches/{watch['id']}/poll")
+
+        assert status == 202
+        assert str(polled["next_poll_at"]) < str(watch["next_poll_at"])
+
+    async def test_a_delivery_is_shown_with_its_attempts_and_resent(self, api: Api) -> None:
+        _, watch = await api.add(destinations=["ops"])
+        await api.end(str(watch["id"]), Observation(Status.COMPLETED, "done"))
+        _, page = await api.call("GET", f"/v1/deliveries?state=pending&watch={watch['id']}")
+        (item,) = page["items"]  # type: ignore[misc]
+        now = api.clock.now()
+        await api.store.settle_attempt(
+            Attempt(item["id"], 1, Trigger.SCHEDULED, now, 0.5, VerdictKind.REFUSED, 410, "gone"),
+            Settlement(item["id"], DeliveryState.EXHAUSTED, now, 1, "gone", now),
+        )
+
+        _, shown = await api.call("GET", f"/v1/deliveries/{item['id']}")
+        status, resent = await api.call("POST", f"/v1/deliveries/{item['id']}/resend")
+
+        assert (shown["state"], shown["event_type"], shown["destination"]) == ("exhausted", "job.completed", "ops")
+        assert [a["status"] for a in shown["attempts"]] == [410]  # type: ignore[attr-defined]
+        assert (status, resent["state"], resent["id"]) == (202, "pending", item["id"])
+        assert api.woken[-1] == "dispatcher"
+
+
+class TestHealth:
+    async def test_a_living_daemon_is_ready(self, api: Api) -> None:
+        assert await api.call("GET", "/healthz") == (200, {"status": "ok"})
+        status, body = await api.call("GET", "/readyz")
+        assert (status, body["status"]) == (200, "ready")
+
+    async def test_a_loop_that_stands_still_is_told(self, api: Api) -> None:
+        api.tick -= STALE_AFTER_S + 5
+
+        async with api.session.get(api.url + "/readyz") as answer:
+            body = await answer.json()
+
+        assert answer.status == 503
+        assert body["checks"]["dispatcher"]["ok"] is False
+        assert body["checks"]["store"]["ok"] is True
+
+    async def test_metrics_are_in_prometheus_format(self, api: Api) -> None:
+        await api.add()
+
+        async with api.session.get(api.url + "/metrics") as answer:
+            text = await answer.text()
+
+        assert 'relay_watches{status="queued"} 1.0' in text
+        assert "relay_watches_added_total 1.0" in text
+
+
+class TestWhoMayAsk:
+    async def test_without_a_valid_token_nothing_is_told(self, guarded: Api) -> None:
+        for headers in ({}, bearer("rly_wrong"), bearer(""), {"Authorization": "Basic eA=="}):
+            status, _ = await guarded.call("GET", "/v1/watches", headers=headers)
+            assert status == 401
+
+    async def test_health_needs_no_token(self, guarded: Api) -> None:
+        assert (await guarded.call("GET", "/healthz"))[0] == 200
+
+    async def test_a_token_does_only_what_its_scopes_say(self, guarded: Api) -> None:
+        wanted = {"provider": "plain", "job_id": "j1"}
+
+        status, _ = await guarded.call("POST", "/v1/watches", json=wanted, headers=bearer("rly_eyes"))
+
+        assert status == 403
+
+    async def test_a_token_sees_its_own_watches_only_and_admin_all(self, guarded: Api) -> None:
+        guarded.headers = bearer(ROOT)
+        _, watch = await guarded.add()
+
+        assert (await guarded.call("GET", f"/v1/watches/{watch['id']}", headers=bearer(SHOP)))[0] == 404
+        assert (await guarded.call("GET", f"/v1/watches/{watch['id']}", headers=bearer(ROOT)))[0] == 200
+        _, page = await guarded.call("GET", "/v1/watches", headers=bearer(SHOP))
+        assert page["items"] == []
+
+    async def test_without_tokens_a_web_page_is_kept_out(self, api: Api) -> None:
+        for headers in ({"Host": "evil.example"}, {"Origin": "https://evil.example"}):
+            assert (await api.call("GET", "/v1/watches", headers=headers))[0] == 403
