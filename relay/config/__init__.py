@@ -1,0 +1,54 @@
+"""The configuration: found, read, checked, and turned into plain values.
+
+A file is checked as a whole, and every problem is told at once with its line.
+Secrets stay references until they are read.
+"""
+
+from relay.config.loading import ConfigInvalid, find, load
+from relay.config.schema import config_schema
+from relay.config.secrets import Plain, Secret, SecretUnreadable, ensure_signing_secret, read_signing_secret, resolve
+from relay.config.values import (
+    Auth,
+    Callbacks,
+    Config,
+    Destination,
+    DestinationType,
+    Listen,
+    Log,
+    Provider,
+    Retention,
+    Route,
+    Schedule,
+    Scope,
+    Server,
+    Store,
+    Token,
+)
+
+__all__ = [
+    "Auth",
+    "Callbacks",
+    "Config",
+    "ConfigInvalid",
+    "Destination",
+    "DestinationType",
+    "Listen",
+    "Log",
+    "Plain",
+    "Provider",
+    "Retention",
+    "Route",
+    "Schedule",
+    "Scope",
+    "Secret",
+    "SecretUnreadable",
+    "Server",
+    "Store",
+    "Token",
+    "config_schema",
+    "ensure_signing_secret",
+    "find",
+    "load",
+    "read_signing_secret",
+    "resolve",
+]

@@ -1,0 +1,132 @@
+"""From a file to a configuration, or to a report of everything that is wrong with it."""
+
+import os
+import stat
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from relay.config.relations import Surroundings, errors_in, may_exist, warnings_in
+from relay.config.schema import ConfigTable
+from relay.config.secrets import ENV_NAME, Secret, SecretUnreadable, read_signing_secret
+from relay.config.settings import build
+from relay.config.values import Config
+from relay.core.errors import RelayError
+from relay.diagnostics import InvalidToml, Level, Problem, TomlSource, problems_of
+from relay.diagnostics import Path as KeyPath
+
+_LIMIT = 1024 * 1024
+_SYSTEM_WIDE = Path("/etc/relay/config.toml")
+_SECRETIVE = {"api_key", "secret", "secrets", "url", "hash", "base_url"}
+"""Keys whose values are not shown, because they are secrets or, mistakenly, might be."""
+_SHOWN = {
+    "listen", "grace", "level", "format", "name", "scopes", "allow_http", "allow_networks", "first", "max_gap",
+    "give_up_after", "preset", "spec", "min_interval", "max_interval", "rate", "concurrency", "detection_lag",
+    "typical_duration", "deadline", "not_found_grace", "type", "raw", "status", "provider", "to", "watches",
+}  # fmt: skip
+
+
+class ConfigInvalid(RelayError):
+    """The configuration cannot be used; `report` tells every problem with its place."""
+
+    def __init__(self, report: str) -> None:
+        super().__init__(report)
+        self.report = report
+
+
+def find(explicit: Path | None = None, env: Mapping[str, str] = os.environ, cwd: Path | None = None) -> Path:
+    """Return the configuration file to use: the one named, else $RELAY_CONFIG, ./config.toml, /etc/relay/config.toml.
+
+    Raises ConfigInvalid, which lists the places, where there is none.  A file
+    that was named is returned whether it is there or not.
+    """
+    if explicit is not None:
+        return explicit
+    if env.get("RELAY_CONFIG"):
+        return Path(env["RELAY_CONFIG"])
+    places = ((cwd or Path()) / "config.toml", _SYSTEM_WIDE)
+    for place in places:
+        if may_exist(place):
+            return place
+    tried = " and no ".join(map(str, places))
+    raise ConfigInvalid(
+        f"error: no configuration: no --config was given, $RELAY_CONFIG is not set, there is no {tried}"
+    )
+
+
+def load(path: Path, *, presets: Collection[str], env: Mapping[str, str] = os.environ) -> Config:
+    """Return the configuration in the file `path`; `presets` are the names of the provider files that come with relay.
+
+    Raises ConfigInvalid with everything that is wrong.
+    """
+    source = read_source(path)
+    path = Path(source.name)
+    problems = list(errors_in(source.data, Surroundings(presets, path.parent)))
+    try:
+        table = ConfigTable.model_validate(source.data)
+    except ValidationError as error:
+        problems += problems_of(error, ConfigTable)
+    if problems:
+        raise ConfigInvalid(f"{source.render(problems)}\n{_count(problems)}")
+    config = build(table, path, env)
+    doubts = [*warnings_in(table), *_unreadable(config)]
+    return replace(config, warnings=tuple(source.render([doubt]) for doubt in doubts))
+
+
+def read_source(path: Path) -> TomlSource:
+    """Return the file as TOML; raises ConfigInvalid where it is none, or cannot be read."""
+    try:
+        path = path.absolute()
+        text = _read(path).decode("utf-8-sig")
+        return TomlSource.parse(text.replace("\r\n", "\n"), str(path), shows=_shows)
+    except InvalidToml as error:
+        raise ConfigInvalid(str(error)) from None
+    except UnicodeDecodeError as error:
+        raise ConfigInvalid(f"{path}: error: not UTF-8 text (byte {error.start + 1})") from None
+    except OSError as error:
+        raise ConfigInvalid(f"{path}: error: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigInvalid(f"{path}: error: {error}") from None
+
+
+def _read(path: Path) -> bytes:
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise ValueError("is a folder; name the file in it")
+    if not stat.S_ISREG(mode):  # a pipe could block for ever
+        raise ValueError("is not a regular file")
+    with path.open("rb") as file:
+        data = file.read(_LIMIT + 1)
+    if len(data) > _LIMIT:
+        raise ValueError("is larger than 1 MiB, so it is hardly a configuration")
+    return data
+
+
+def _shows(path: KeyPath, value: str) -> bool:
+    """Tell whether a report may show the value at `path`: where the key is known to hold no secret."""
+    names = [part for part in path if isinstance(part, str)]
+    if names == ["store", "url"]:
+        return True
+    secretive = bool(_SECRETIVE.intersection(names))
+    if names[-1] in ("env", "file", "credential") and secretive:
+        return names[-1] != "env" or ENV_NAME.fullmatch(value) is not None
+    return names[-1] in _SHOWN and not secretive
+
+
+def _unreadable(config: Config) -> list[Problem]:
+    """Return a warning for each secret that cannot be read from here; the service may see more."""
+    doubts = []
+    for secret in config.secrets:
+        if secret is config.callbacks.secret and secret.absent:
+            continue  # made at the first start
+        try:
+            (read_signing_secret if secret.place[-1] == "secret" else Secret.read)(secret)
+        except SecretUnreadable as error:
+            doubts.append(Problem(secret.place, str(error), level=Level.WARNING))
+    return doubts
+
+
+def _count(problems: Collection[Problem]) -> str:
+    return "1 error" if len(problems) == 1 else f"{len(problems)} errors"

@@ -1,0 +1,208 @@
+"""What the values of a configuration mean for one another.
+
+Errors are looked for in whatever is sound by itself, so that they are told
+together with the mistakes elsewhere; warnings only in a file without errors.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from relay.config.schema import (
+    AuthTable,
+    ConfigTable,
+    DestinationTable,
+    ProviderTable,
+    RetryTable,
+    RouteTable,
+    ServerTable,
+    Table,
+    web_url,
+)
+from relay.config.secrets import WAYS_OUT
+from relay.config.values import is_loopback
+from relay.diagnostics import Level, Problem, did_you_mean
+from relay.diagnostics import Path as KeyPath
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+TableT = TypeVar("TableT", bound=Table)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the file refers to outside of itself: the presets there are, and its own folder."""
+
+    presets: Collection[str]
+    folder: Path
+
+
+def errors_in(data: Mapping[str, Any], around: Surroundings) -> Iterator[Problem]:
+    """Yield every contradiction in a file as it was read, sound in all parts or not."""
+    yield from _server_errors(data)
+    for name, provider, given in _salvaged_tables(ProviderTable, data.get("providers")):
+        yield from _name_errors(("providers", name), name)
+        yield from _source_errors(name, provider, given, around)
+        yield from _provider_errors(name, provider)
+    for name, destination, _ in _salvaged_tables(DestinationTable, data.get("destinations")):
+        yield from _name_errors(("destinations", name), name)
+        yield from _destination_errors(name, destination)
+    for path, retry in _retries(data):
+        yield from _order_errors(path, ("first", retry.first), ("max_gap", retry.max_gap))
+    yield from _route_errors(data)
+
+
+def warnings_in(table: ConfigTable) -> Iterator[Problem]:
+    """Yield what is legal in a file without errors, but hardly meant."""
+    if not table.providers:
+        yield _warning(("providers",), "no provider is configured, so there is nothing to watch")
+    for name, provider in table.providers.items():
+        url = urlsplit(provider.base_url or "")
+        if url.scheme == "http" and not is_loopback(url.hostname or ""):
+            message = "the provider's key would cross the network unencrypted; write https"
+            yield _warning(("providers", name, "base_url"), message)
+    routed = {name for route in table.routes for name in route.to}
+    for name in table.destinations.keys() - routed:
+        message = f'no route leads to "{name}": it gets only the watches that name it'
+        yield _warning(("destinations", name), message)
+    for index, route in enumerate(table.routes):
+        for place, name in enumerate(route.match.provider):
+            if name not in table.providers:
+                path: KeyPath = ("routes", index, "match", "provider", place)
+                yield _unknown(path, "provider", name, table.providers, level=Level.WARNING)
+
+
+def may_exist(path: Path) -> bool:
+    """Tell whether something is at `path`, or may be: whoever opens it then learns why that fails."""
+    try:
+        return path.exists()
+    except OSError:
+        return True
+
+
+def _sound(model: type[TableT], value: object) -> TableT | None:
+    try:
+        return model.model_validate(value)
+    except ValidationError:
+        return None
+
+
+def _salvaged(model: type[TableT], value: object) -> TableT | None:
+    """Return a table without the keys that are wrong by themselves, or None where it cannot do without."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        wrong = {item["loc"][0] for item in error.errors() if item["loc"]}
+        kept = {key: part for key, part in value.items() if key not in wrong} if isinstance(value, dict) else None
+        return _sound(model, kept)
+
+
+def _salvaged_tables(model: type[TableT], tables: object) -> Iterator[tuple[str, TableT, Set[str]]]:
+    """Yield what is usable among the tables of a table, each with its name and the keys that it gives."""
+    for name, value in tables.items() if isinstance(tables, dict) else ():
+        table = _salvaged(model, value)
+        if table is not None:
+            yield name, table, value.keys()
+
+
+def _server_errors(data: Mapping[str, Any]) -> Iterator[Problem]:
+    server = _sound(ServerTable, data.get("server", {}))
+    auth = _sound(AuthTable, data.get("auth", {}))
+    if auth is None:
+        return
+    if server and not auth.tokens and not is_loopback(server.listen.host):
+        message = "without tokens relay listens on this machine only"
+        yield Problem(("server", "listen"), message, "write 127.0.0.1, or configure [auth] tokens")
+    counts = Counter(token.name for token in auth.tokens)
+    for index, token in enumerate(auth.tokens):
+        if counts[token.name] > 1:
+            yield Problem(
+                ("auth", "tokens", index, "name"), f'"{token.name}" names two tokens; each sees its own watches'
+            )
+
+
+def _source_errors(name: str, provider: ProviderTable, given: Set[str], around: Surroundings) -> Iterator[Problem]:
+    """Yield what is wrong with where a provider's description comes from."""
+    path: KeyPath = ("providers", name)
+    if "preset" in given and "spec" in given:
+        yield Problem((*path, "spec"), "a provider has a preset or a spec, not both")
+    elif provider.spec is not None:
+        if not may_exist(around.folder / provider.spec):
+            yield Problem((*path, "spec"), f'there is no file "{around.folder / provider.spec}"')
+    elif provider.preset is not None:
+        if provider.preset not in around.presets:
+            yield _unknown((*path, "preset"), "preset", provider.preset, around.presets)
+    elif not given & {"preset", "spec"} and name not in around.presets:
+        message = f'there is no preset "{name}", and neither "preset" nor "spec" says what it is'
+        yield Problem(path, message, did_you_mean(name, around.presets))
+
+
+def _provider_errors(name: str, provider: ProviderTable) -> Iterator[Problem]:
+    path: KeyPath = ("providers", name)
+    if provider.api_key is not None and "api_key" in provider.secrets:
+        yield Problem((*path, "secrets", "api_key"), '"api_key" is given twice')
+    yield from _order_errors(path, ("min_interval", provider.min_interval), ("max_interval", provider.max_interval))
+
+
+def _destination_errors(name: str, destination: DestinationTable) -> Iterator[Problem]:
+    path: KeyPath = ("destinations", name)
+    if destination.type == "callback":
+        if isinstance(destination.url, str):
+            try:
+                web_url(destination.url)
+            except ValueError as error:
+                yield Problem((*path, "url"), f'"url" {error}')
+        return
+    if isinstance(destination.url, str):
+        message = (
+            f"whoever knows a {destination.type} URL can post with it, so it is a secret; refer to it as {WAYS_OUT}"
+        )
+        yield Problem((*path, "url"), message)
+    for key in destination.model_fields_set & {"secret", "raw"}:
+        yield Problem((*path, key), f'"{key}" is for the type callback only')
+
+
+def _retries(data: Mapping[str, Any]) -> Iterator[tuple[KeyPath, RetryTable]]:
+    callbacks = data.get("callbacks")
+    places: list[tuple[KeyPath, object]] = [(("callbacks",), callbacks)]
+    destinations = data.get("destinations")
+    if isinstance(destinations, dict):
+        places += [(("destinations", name), table) for name, table in destinations.items()]
+    for path, table in places:
+        retry = _sound(RetryTable, table.get("retry", {})) if isinstance(table, dict) else None
+        if retry is not None:
+            yield (*path, "retry"), retry
+
+
+def _route_errors(data: Mapping[str, Any]) -> Iterator[Problem]:
+    routes, destinations = data.get("routes"), data.get("destinations", {})
+    if not isinstance(routes, list) or not isinstance(destinations, dict):
+        return
+    for index, value in enumerate(routes):
+        route = _salvaged(RouteTable, value)
+        for place, name in enumerate(route.to if route else ()):
+            if name not in destinations:
+                yield _unknown(("routes", index, "to", place), "destination", name, destinations)
+
+
+def _order_errors(path: KeyPath, low: tuple[str, float | None], high: tuple[str, float | None]) -> Iterator[Problem]:
+    if low[1] is not None and high[1] is not None and low[1] > high[1]:
+        yield Problem((*path, low[0]), f'"{low[0]}" must not be longer than "{high[0]}"')
+
+
+def _name_errors(path: KeyPath, name: str) -> Iterator[Problem]:
+    if not _NAME.fullmatch(name):
+        yield Problem(path, f'"{name}" is not a name: letters, digits, ".", "_" and "-", at most 64')
+
+
+def _unknown(path: KeyPath, kind: str, name: str, known: Collection[str], *, level: Level = Level.ERROR) -> Problem:
+    return Problem(path, f'there is no {kind} "{name}"', did_you_mean(name, known), level)
+
+
+def _warning(path: KeyPath, message: str) -> Problem:
+    return Problem(path, message, level=Level.WARNING)

@@ -1,0 +1,301 @@
+"""What the configuration file may say: one table, one model.
+
+The models check each value by itself and parse it; what one value means for
+another is in `relay.config.relations`.  Their JSON Schema describes the file as
+it is written, not as it is parsed.
+"""
+
+import math
+import re
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+
+from relay.config.secrets import Reference, parse_reference
+from relay.config.values import Listen
+from relay.core.address import IPNetwork, parse_networks
+from relay.core.budget import Rate
+from relay.core.duration import parse_duration
+
+_LONGEST_S = 100 * 366 * 86400.0
+_HASH = re.compile(r"sha256:([0-9A-Fa-f]{64})")
+
+
+def _text(value: object, example: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f'must be text, as in "{example}"')  # noqa: TRY004  pydantic's protocol
+    return value
+
+
+def _duration(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        shown = f"{value}s" if math.isfinite(value) and 0 <= value < _LONGEST_S else "30s"
+        raise ValueError(f'a duration needs a unit; write "{shown}"')  # noqa: TRY004  pydantic's protocol
+    seconds = parse_duration(_text(value, "30s"))
+    if seconds > _LONGEST_S:
+        raise ValueError("is longer than a hundred years")
+    return seconds
+
+
+def _positive(seconds: float) -> float:
+    if seconds <= 0:
+        raise ValueError("must be longer than 0s")
+    return seconds
+
+
+def _rate(value: object) -> Rate:
+    text = _text(value, "60/m")
+    if len(text) > 20:
+        raise ValueError('is not a rate; write a number per s, m, h or d, as in "60/m"')
+    return Rate.parse(text)
+
+
+def _network(value: object) -> IPNetwork:
+    return parse_networks([_text(value, "127.0.0.0/8")])[0]
+
+
+def _listen(value: object) -> Listen:
+    host, colon, port = _text(value, "127.0.0.1:8377").rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535):
+        raise ValueError('must be host:port, as in "127.0.0.1:8377"')
+    bracketed = host.startswith("[") and host.endswith("]")
+    if bracketed != (":" in host):
+        raise ValueError('an IPv6 address stands in brackets, as in "[::1]:8377"')
+    if not host:
+        raise ValueError('names no host; write "127.0.0.1:PORT", or "0.0.0.0:PORT" for every interface')
+    return Listen(host.strip("[]"), int(port))
+
+
+def _store_url(value: object) -> str:
+    url = _text(value, "sqlite:///relay.db")
+    path = url.removeprefix("sqlite:///")
+    if path == url:
+        raise ValueError(
+            'must begin with "sqlite:///", as in "sqlite:///relay.db" or "sqlite:////var/lib/relay/relay.db"'
+        )
+    if path in ("", ":memory:") or path.endswith("/"):
+        raise ValueError('must name a file, as in "sqlite:///relay.db"')
+    if not path.isprintable() or "?" in path or "#" in path:
+        raise ValueError("takes no parameters and no control characters")
+    return url
+
+
+def web_url(value: str) -> str:
+    """Return `value`, an http or https URL with a host and without a user; raises ValueError, not showing it."""
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not value.isprintable() or " " in value:
+        raise ValueError('must be a URL, as in "https://api.example.com"')
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not hold a user name or a password")
+    return value
+
+
+def _base_url(value: str) -> str:
+    url = web_url(value)
+    if "?" in url or "#" in url:
+        raise ValueError("must end with its path: no query and no fragment")
+    return url
+
+
+def _token_hash(value: object) -> str:
+    found = _HASH.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError('must be "sha256:" and the 64 hexadecimal digits of the token\'s SHA-256')
+    return found[1].lower()
+
+
+def _filled(names: list[str]) -> list[str]:
+    if not names:
+        raise ValueError("must not be empty")
+    return names
+
+
+def _destination_url(value: object) -> Reference | str:
+    return value if isinstance(value, str) else parse_reference(value)
+
+
+_SECRET_SCHEMA: dict[str, Any] = {
+    "oneOf": [
+        {
+            "type": "object",
+            "properties": {kind: {"type": "string", "minLength": 1}},
+            "required": [kind],
+            "additionalProperties": False,
+        }
+        for kind in ("env", "file", "credential")
+    ]
+}
+
+Duration = Annotated[
+    float, BeforeValidator(_duration), WithJsonSchema({"type": "string", "examples": ["30s", "1h30m"]})
+]
+PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
+RateText = Annotated[Rate, BeforeValidator(_rate), WithJsonSchema({"type": "string", "examples": ["60/m"]})]
+Network = Annotated[
+    IPNetwork, BeforeValidator(_network), WithJsonSchema({"type": "string", "examples": ["127.0.0.0/8"]})
+]
+ListenText = Annotated[
+    Listen, BeforeValidator(_listen), WithJsonSchema({"type": "string", "examples": ["127.0.0.1:8377", "[::1]:8377"]})
+]
+StoreUrl = Annotated[str, BeforeValidator(_store_url), WithJsonSchema({"type": "string", "pattern": "^sqlite:///."})]
+BaseUrl = Annotated[str, AfterValidator(_base_url), WithJsonSchema({"type": "string", "format": "uri"})]
+TokenHash = Annotated[
+    str, BeforeValidator(_token_hash), WithJsonSchema({"type": "string", "pattern": "^sha256:[0-9A-Fa-f]{64}$"})
+]
+SecretReference = Annotated[Reference, BeforeValidator(parse_reference), WithJsonSchema(_SECRET_SCHEMA)]
+DestinationUrl = Annotated[
+    Reference | str,
+    BeforeValidator(_destination_url),
+    WithJsonSchema({"oneOf": [{"type": "string", "format": "uri"}, *_SECRET_SCHEMA["oneOf"]]}),
+]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Outcome = Literal["completed", "failed", "cancelled", "expired", "not_found", "timed_out"]
+
+
+class Table(BaseModel):
+    """A table of the file: no keys but its own.  Defaults are written as in the file."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        validate_default=True,
+        hide_input_in_errors=True,
+        arbitrary_types_allowed=True,
+    )
+
+
+def _default(written: object) -> Any:
+    """Return the field of a default as it would stand in the file."""
+    return Field(written)
+
+
+class ServerTable(Table):
+    """The HTTP API."""
+
+    listen: ListenText = _default("127.0.0.1:8377")
+    grace: Duration = _default("30s")
+
+
+class LogTable(Table):
+    """Logs, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+
+
+class StoreTable(Table):
+    """The database."""
+
+    url: StoreUrl = "sqlite:///relay.db"
+
+
+class TokenTable(Table):
+    """A token of the API."""
+
+    name: Name
+    hash: TokenHash
+    scopes: Annotated[list[Literal["watch", "read", "admin"]], AfterValidator(_filled)]
+
+
+class AuthTable(Table):
+    """Who may use the API."""
+
+    tokens: list[TokenTable] = Field(default_factory=list)
+
+
+class RetryTable(Table):
+    """How long to insist on a delivery."""
+
+    first: PositiveDuration = _default("5s")
+    max_gap: PositiveDuration = _default("6h")
+    give_up_after: Duration = _default("72h")
+
+
+class CallbacksTable(Table):
+    """Callback URLs that watches bring along."""
+
+    secret: SecretReference = _default({"file": "callback-secret"})
+    allow_http: bool = False
+    allow_networks: list[Network] = Field(default_factory=list)
+    retry: RetryTable = RetryTable()
+
+
+class ProviderTable(Table):
+    """A provider to poll; what is left out is the preset's."""
+
+    preset: Name | None = None
+    spec: Name | None = None
+    api_key: SecretReference | None = None
+    secrets: dict[str, SecretReference] = Field(default_factory=dict)
+    base_url: BaseUrl | None = None
+    min_interval: PositiveDuration | None = None
+    max_interval: PositiveDuration | None = None
+    rate: RateText | None = None
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    detection_lag: PositiveDuration | None = None
+    typical_duration: PositiveDuration | None = None
+    deadline: PositiveDuration | None = None
+    not_found_grace: Duration | None = None
+
+
+class DestinationTable(Table):
+    """A named place that events go to."""
+
+    type: Literal["callback", "slack", "discord"]
+    url: DestinationUrl
+    secret: SecretReference | None = None
+    raw: bool = False
+    retry: RetryTable = RetryTable()
+
+
+class MatchTable(Table):
+    """Which outcomes a route takes; what is left out matches all."""
+
+    status: list[Outcome] = Field(default_factory=list)
+    provider: list[Name] = Field(default_factory=list)
+
+
+class RouteTable(Table):
+    """Which outcomes go to which destinations."""
+
+    match: MatchTable = MatchTable()
+    to: Annotated[list[Name], AfterValidator(_filled)]
+
+
+class ScheduleTable(Table):
+    """When to poll."""
+
+    detection_lag: PositiveDuration = _default("2s")
+
+
+class RetentionTable(Table):
+    """How long ended watches are kept."""
+
+    watches: PositiveDuration = _default("90d")
+
+
+class ConfigTable(Table):
+    """The whole file."""
+
+    server: ServerTable = ServerTable()
+    log: LogTable = LogTable()
+    store: StoreTable = StoreTable()
+    auth: AuthTable = AuthTable()
+    callbacks: CallbacksTable = CallbacksTable()
+    providers: dict[str, ProviderTable] = Field(default_factory=dict)
+    destinations: dict[str, DestinationTable] = Field(default_factory=dict)
+    routes: list[RouteTable] = Field(default_factory=list)
+    schedule: ScheduleTable = ScheduleTable()
+    retention: RetentionTable = RetentionTable()
+
+
+def config_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of the configuration file, as editors use it."""
+    schema = ConfigTable.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "relay configuration"}

@@ -1,0 +1,106 @@
+"""From the tables of a valid file to the values that relay works with."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from relay.config.schema import ConfigTable, DestinationTable, ProviderTable, RetryTable, RouteTable
+from relay.config.secrets import Plain, Reference, Secret
+from relay.config.values import (
+    Auth,
+    Callbacks,
+    Config,
+    Destination,
+    DestinationType,
+    Log,
+    Provider,
+    Retention,
+    Route,
+    Schedule,
+    Scope,
+    Server,
+    Store,
+    Token,
+)
+from relay.core.observation import Status
+from relay.core.retry import RetryPolicy
+
+
+def build(table: ConfigTable, path: Path, env: Mapping[str, str]) -> Config:
+    """Return the values of a file at `path`, which has no errors.
+
+    What relay itself writes, the database and the signing secret, is relative
+    to $STATE_DIRECTORY where a service manager sets it, and everything else to
+    the file's own folder.
+    """
+    state = Path(env["STATE_DIRECTORY"].split(":")[0]) if env.get("STATE_DIRECTORY") else path.parent
+    signing = Secret(("callbacks", "secret"), table.callbacks.secret, state, env)
+    return Config(
+        path=path,
+        server=Server(table.server.listen, table.server.grace),
+        log=Log(table.log.level, table.log.format),
+        store=Store(table.store.url, state / table.store.url.removeprefix("sqlite:///")),
+        auth=Auth(
+            tuple(Token(token.name, token.hash, frozenset(map(Scope, token.scopes))) for token in table.auth.tokens)
+        ),
+        callbacks=Callbacks(
+            signing, table.callbacks.allow_http, tuple(table.callbacks.allow_networks), _retry(table.callbacks.retry)
+        ),
+        providers={name: _provider(name, provider, path.parent, env) for name, provider in table.providers.items()},
+        destinations={
+            name: _destination(name, destination, signing, path.parent, env)
+            for name, destination in table.destinations.items()
+        },
+        routes=tuple(map(_route, table.routes)),
+        schedule=Schedule(table.schedule.detection_lag),
+        retention=Retention(table.retention.watches),
+    )
+
+
+def _provider(name: str, table: ProviderTable, folder: Path, env: Mapping[str, str]) -> Provider:
+    place = ("providers", name)
+    secrets = {
+        key: Secret((*place, "secrets", key), reference, folder, env) for key, reference in table.secrets.items()
+    }
+    if table.api_key is not None:
+        secrets["api_key"] = Secret((*place, "api_key"), table.api_key, folder, env)
+    return Provider(
+        name=name,
+        preset=None if table.spec else table.preset or name,
+        spec=folder / table.spec if table.spec else None,
+        secrets=secrets,
+        base_url=table.base_url,
+        min_interval_s=table.min_interval,
+        max_interval_s=table.max_interval,
+        rate=table.rate,
+        concurrency=table.concurrency,
+        detection_lag_s=table.detection_lag,
+        typical_duration_s=table.typical_duration,
+        deadline_s=table.deadline,
+        not_found_grace_s=table.not_found_grace,
+    )
+
+
+def _destination(
+    name: str, table: DestinationTable, signing: Secret, folder: Path, env: Mapping[str, str]
+) -> Destination:
+    def secret(key: str, reference: Reference) -> Secret:
+        return Secret(("destinations", name, key), reference, folder, env)
+
+    kind = DestinationType(table.type)
+    own = secret("secret", table.secret) if table.secret is not None else signing
+    return Destination(
+        name=name,
+        type=kind,
+        url=Plain(table.url) if isinstance(table.url, str) else secret("url", table.url),
+        secret=own if kind is DestinationType.CALLBACK else None,
+        raw=table.raw,
+        retry=_retry(table.retry),
+    )
+
+
+def _route(table: RouteTable) -> Route:
+    return Route(tuple(table.to), frozenset(map(Status, table.match.status)), frozenset(table.match.provider))
+
+
+def _retry(table: RetryTable) -> RetryPolicy:
+    return RetryPolicy(table.first, table.max_gap, table.give_up_after)

@@ -1,0 +1,199 @@
+"""The configuration as the rest of relay sees it: plain values, seconds, resolved paths.
+
+`None` in a provider means that its preset or spec decides.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from relay.config.secrets import Plain, Secret
+from relay.core.address import IPNetwork
+from relay.core.budget import Rate
+from relay.core.observation import Status
+from relay.core.retry import RetryPolicy
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether `host`, an address or a name, can only mean this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where the API answers; `host` is without brackets, and port 0 takes a free one."""
+
+    host: str
+    port: int
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        return is_loopback(self.host)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """`grace_s` is how long a stopping daemon waits for what is under way."""
+
+    listen: Listen
+    grace_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """`level` is debug, info, warning or error; `format` is auto, json or console."""
+
+    level: str
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The database: its URL as it was written, and the absolute path that this means."""
+
+    url: str
+    path: Path
+
+
+class Scope(StrEnum):
+    """What a token may do."""
+
+    WATCH = "watch"
+    READ = "read"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token of the API: `digest` is the SHA-256 of its text, in lower-case hexadecimal."""
+
+    name: str
+    digest: str = field(repr=False)
+    scopes: frozenset[Scope]
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """Who may use the API; without tokens, everyone on this host."""
+
+    tokens: tuple[Token, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """What holds for the callback URLs that watches bring along.
+
+    `secret` signs them: see `relay.config.ensure_signing_secret` for how it
+    comes to be.
+    """
+
+    secret: Secret
+    allow_http: bool
+    allow_networks: tuple[IPNetwork, ...]
+    retry: RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """An enabled provider: either `preset` or `spec` is set, the other is None.
+
+    `secrets` are named as the provider file names them, `api_key` among them.
+    """
+
+    name: str
+    preset: str | None
+    spec: Path | None
+    secrets: Mapping[str, Secret]
+    base_url: str | None
+    min_interval_s: float | None
+    max_interval_s: float | None
+    rate: Rate | None
+    concurrency: int | None
+    detection_lag_s: float | None
+    typical_duration_s: float | None
+    deadline_s: float | None
+    not_found_grace_s: float | None
+
+
+class DestinationType(StrEnum):
+    """What kind of place events go to."""
+
+    CALLBACK = "callback"
+    SLACK = "slack"
+    DISCORD = "discord"
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A named place that routes and watches send events to.
+
+    `secret` and `raw` are a callback's only: what signs it, and whether it
+    carries the provider's last body.
+    """
+
+    name: str
+    type: DestinationType
+    url: Secret | Plain
+    secret: Secret | None
+    raw: bool
+    retry: RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Sends outcomes to the destinations named in `to`; an empty condition matches all."""
+
+    to: tuple[str, ...]
+    statuses: frozenset[Status]
+    providers: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The mean lag wanted between a job's end and our seeing it, where no provider says otherwise."""
+
+    detection_lag_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long ended watches are kept."""
+
+    watches_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A valid configuration.
+
+    `warnings` are rendered with their place in the file: legal, but hardly meant.
+    """
+
+    path: Path
+    server: Server
+    log: Log
+    store: Store
+    auth: Auth
+    callbacks: Callbacks
+    providers: Mapping[str, Provider]
+    destinations: Mapping[str, Destination]
+    routes: tuple[Route, ...]
+    schedule: Schedule
+    retention: Retention
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """Every secret that is referred to, each once."""
+        found = [self.callbacks.secret]
+        for provider in self.providers.values():
+            found += provider.secrets.values()
+        for destination in self.destinations.values():
+            found += [value for value in (destination.url, destination.secret) if isinstance(value, Secret)]
+        return tuple({secret.key: secret for secret in found}.values())
