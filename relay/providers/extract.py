@@ -1,7 +1,8 @@
 """From a JSON body to facts: outputs, errors, cost.  Nothing is guessed, nothing raises."""
 
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,21 +11,26 @@ from relay.core.instant import parse_instant
 from relay.core.observation import Cost, JobError, Output
 from relay.core.text import clean
 from relay.providers.paths import Paths
-from relay.providers.spec import CostPaths, ErrorPaths, OutputFields, Outputs, fold
+from relay.providers.spec import CostPaths, ErrorPaths, Hint, OutputFields, Outputs, Progress, fold
 
 _MOST_OUTPUTS = 200
 _LONGEST_URL = 8192
 _SCHEMES = ("http", "https", "gs", "s3")
 _SHORT = 200
+_NUMBER = re.compile(r"\s*[+-]?[0-9]+(\.[0-9]+)?\s*")
 
 
-def outputs(spec: Outputs, body: Any, base_url: str, ended_at: float) -> tuple[Output, ...]:
+Serve = Callable[[str], str]
+"""Returns where the API itself serves an item."""
+
+
+def outputs(spec: Outputs, body: Any, base_url: str, ended_at: float, serve: Serve | None = None) -> tuple[Output, ...]:
     """Return the outputs that `spec` finds; relative URLs are resolved against `base_url`."""
     found: list[Output] = []
     for item in _items(spec.items.find(body)):
-        output = _output(spec, item, body, base_url, ended_at)
-        if output is not None:
-            found.append(output)
+        url = _url_of(spec, item, base_url, serve)
+        if url is not None:
+            found.append(_output(spec, item, url, body, ended_at))
         if len(found) == _MOST_OUTPUTS:
             break
     return tuple(found)
@@ -38,11 +44,15 @@ def _items(found: Any) -> Iterator[Any]:
         yield found
 
 
-def _output(spec: Outputs, item: Any, body: Any, base_url: str, ended_at: float) -> Output | None:
+def _url_of(spec: Outputs, item: Any, base_url: str, serve: Serve | None) -> str | None:
     address = item if isinstance(item, str) else spec.url.find(item) if spec.url else None
-    url = resolve(address, base_url) if isinstance(address, str) else None
-    if url is None:
-        return None
+    if serve is None:
+        return resolve(address, base_url) if isinstance(address, str) else None
+    name = text(address, _SHORT)
+    return None if name in (None, ".", "..") else serve(str(name))
+
+
+def _output(spec: Outputs, item: Any, url: str, body: Any, ended_at: float) -> Output:
     common = spec.common or OutputFields()
 
     def fact(name: str) -> Any:
@@ -155,11 +165,13 @@ def text(value: Any, limit: int = 2000) -> str | None:
 
 def number(value: Any) -> float | None:
     """Return a finite number, also one written as text, or None; whole ones stay whole."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if isinstance(value, str):
+        return number(float(value)) if len(value) <= _SHORT and _NUMBER.fullmatch(value) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
         as_float = float(value)
-    except (ValueError, OverflowError):
+    except OverflowError:
         return None
     if not math.isfinite(as_float):
         return None
@@ -170,3 +182,18 @@ def whole(value: Any) -> int | None:
     """Return a whole number that is not negative, or None."""
     found = number(value)
     return int(found) if found is not None and found == int(found) and 0 <= found < 2**53 else None
+
+
+def progress(spec: Progress, body: Any) -> float | None:
+    """Return how much of the job is done, from 0 to 1; text may hold a percentage."""
+    found, scale = spec.path.find(body), spec.scale
+    if isinstance(found, str) and found.rstrip().endswith("%"):
+        found, scale = found.rstrip().removesuffix("%"), 100.0
+    value = number(found)
+    return None if value is None else min(max(value / scale, 0.0), 1.0)
+
+
+def hint_s(spec: Hint, body: Any) -> float | None:
+    """Return the seconds that the body speaks of, or None."""
+    found = number(spec.path.find(body))
+    return None if found is None or found < 0 else found * (0.001 if spec.unit == "ms" else 1.0)

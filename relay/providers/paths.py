@@ -5,15 +5,17 @@ inside a string, ``split(text, separator)`` cuts one, and ``deep(value, key)``
 collects every value of a key at any depth.
 """
 
+import difflib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any
 
 import jmespath
 from jmespath import exceptions, functions
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-_DEEPEST = 32
+_DEEPEST = 64
+"""How far values may be nested; no status answer comes near, and recursion stays harmless."""
 _MOST = 64
 
 
@@ -57,15 +59,33 @@ class Paths:
 
 
 def parse_json(text: str) -> Any:
-    """Return the value of a JSON text, or None where it is none.
+    """Return the value of a JSON text, or None where it is none or nested too deeply.
 
     Stricter than the standard library: NaN and infinities are no JSON
     (RFC 8259, section 6).
     """
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return None
+    brackets = text.count("[") + text.count("{")
+    return value if brackets <= _DEEPEST or _is_shallow(value) else None
+
+
+def _is_shallow(value: Any) -> bool:
+    """Tell whether `value` is nested at most _DEEPEST levels, looking level by level."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [inner for outer in level for inner in _children(outer) if isinstance(inner, dict | list)]
+        if not level:
+            return True
+    return False
+
+
+def _children(value: Any) -> Collection[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _refuse_constant(name: str) -> None:
@@ -75,25 +95,38 @@ def _refuse_constant(name: str) -> None:
 def _deep(value: Any, key: str, levels: int) -> Iterator[Any]:
     if levels == 0:
         return
-    if isinstance(value, dict):
-        if key in value:
-            yield value[key]
+    if isinstance(value, dict) and key in value:
+        yield value[key]
         value = [item for name, item in value.items() if name != key]
-    if isinstance(value, list):
-        for item in value:
-            yield from _deep(item, key, levels - 1)
+    for item in _children(value):
+        yield from _deep(item, key, levels - 1)
 
 
 def _compiled(value: object) -> Paths:
+    if isinstance(value, Paths):
+        return value
     texts = (value,) if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or not texts or not all(isinstance(text, str) for text in texts):
         raise ValueError("must be a JMESPath, or a list of them in order of preference")
     for text in texts:
         try:
-            jmespath.compile(text)
+            tree = jmespath.compile(text).parsed
         except exceptions.JMESPathError as error:
             raise ValueError(f'"{text}" is not a JMESPath: {" ".join(str(error).split())}') from None
+        _check_functions(text, tree)
     return Paths(tuple(texts))
+
+
+def _check_functions(text: str, tree: Mapping[str, Any]) -> None:
+    """Refuse a call of a function that does not exist, which the library notices only in use."""
+    known = _Functions.FUNCTION_TABLE
+    if tree["type"] == "function_expression" and tree["value"] not in known:
+        close = difflib.get_close_matches(tree["value"], known, n=1)
+        hint = f'; did you mean "{close[0]}"?' if close else ""
+        raise ValueError(f'"{text}" calls "{tree["value"]}", which is no function{hint}')
+    for child in tree["children"]:
+        if isinstance(child, dict):
+            _check_functions(text, child)
 
 
 PathList = Annotated[

@@ -2,11 +2,11 @@
 
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from relay.core.budget import Rate
 from relay.core.duration import parse_duration
@@ -54,6 +54,18 @@ def _template(text: str) -> str:
     return text
 
 
+def _json_template(value: JsonValue) -> JsonValue:
+    for text in json_texts(value):
+        _template(text)
+    return value
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)+", text):
+        raise ValueError(f'"{text}" is not a host; write "api.example.com", or "*.example.com" for all below it')
+    return text
+
+
 def _http_code(value: int | str) -> int | str:
     if isinstance(value, str) and not re.fullmatch(r"[1-5]xx", value):
         raise ValueError(f'"{value}" is neither an HTTP code nor a class like "4xx"')
@@ -78,6 +90,8 @@ def _pattern(text: str) -> str:
 DurationText = Annotated[str, AfterValidator(_duration)]
 RateText = Annotated[str, AfterValidator(_rate)]
 Template = Annotated[str, AfterValidator(_template)]
+JsonTemplate = Annotated[JsonValue, AfterValidator(_json_template)]
+Host = Annotated[str, AfterValidator(_host)]
 HttpCode = Annotated[int | str, AfterValidator(_http_code)]
 BaseUrl = Annotated[str, AfterValidator(_url)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
@@ -119,6 +133,7 @@ class Param(_Part):
     aliases: tuple[str, ...] = Field((), description="Other names under which it is accepted.")
     default: str | None = None
     pattern: Pattern = r"[^\x00-\x1f\x7f]{1,500}"
+    slashes: bool = Field(default=False, description="A resource name, whose slashes part segments of the path.")
     description: str = ""
 
 
@@ -127,17 +142,19 @@ class Poll(_Part):
 
     method: Literal["GET", "POST"] = "GET"
     path: Template | None = Field(None, description="Joined to base_url; {id} and {param} are escaped.")
-    url_param: str | None = Field(None, description="The parameter that holds the whole status URL of a job.")
-    hosts: tuple[str, ...] = Field((), description="Hosts that such a URL may name, beside that of base_url.")
+    url_param: str | None = Field(
+        None, description="The parameter that may hold the whole status URL of a job; it wins over path."
+    )
+    hosts: tuple[Host, ...] = Field((), description="Hosts that such a URL may name, beside that of base_url.")
     query: Mapping[str, Template] = Field(default_factory=dict)
-    body: Mapping[str, Template] | None = Field(None, description="A JSON body, for POST.")
+    body: Mapping[str, JsonTemplate] | None = Field(None, description="A JSON body, for POST.")
     headers: Mapping[str, str] = Field(default_factory=dict)
-    binary: bool = Field(default=False, description="A 200 that is not JSON is the finished file itself.")
+    binary: bool = Field(default=False, description="A 200 that is neither JSON nor text is the finished file itself.")
 
     @model_validator(mode="after")
     def _one_address(self) -> "Poll":
-        if (self.path is None) == (self.url_param is None):
-            raise ValueError("give either path or url_param")
+        if self.path is None and self.url_param is None:
+            raise ValueError("needs a path or a url_param")
         return self
 
 
@@ -220,6 +237,9 @@ class Outputs(OutputFields):
 
     items: PathList
     url: PathList | None = Field(None, description="The URL inside an item that is an object.")
+    address: Template | None = Field(
+        None, description="Where the API itself serves an item, below base_url; {item} is its text or url."
+    )
     common: OutputFields | None = Field(None, description="Facts that stand beside the items, from the body's root.")
     lifetime: DurationText | None = Field(None, description="How long outputs live, where the body does not say.")
     text: bool = Field(default=False, description="The output is text rather than a URL; only its presence counts.")
@@ -275,7 +295,7 @@ class Progress(_Part):
     """How far the job is; `scale` is the number that means done."""
 
     path: PathList
-    scale: float = 100
+    scale: float = Field(100, gt=0)
 
 
 class DefaultValues(_Part):
@@ -320,19 +340,35 @@ class ProviderSpec(_Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> "ProviderSpec":
-        templates = [self.poll.path or "", *self.poll.query.values(), *(self.poll.body or {}).values()]
+        poll, then, outputs = self.poll, self.then, self.outputs
         known = {"id", *self.params}
-        for template in templates:
-            for name in template_names(template):
-                if name not in known:
-                    raise ValueError(f'{{{name}}} is neither "id" nor one of params')
-        for name in filter(None, (self.poll.url_param, self.model_param)):
+        _check_names([poll.path or "", *poll.query.values(), *json_texts(poll.body)], known)
+        _check_names([outputs.address or "" if outputs else ""], known | {"item"})
+        if then is not None:
+            _check_names([then.path or "", then.outputs.address or ""], known | {*then.variables, "item"})
+        for name in filter(None, (poll.url_param, self.model_param)):
             if name not in self.params:
                 raise ValueError(f'"{name}" is not one of params')
-        has_end = self.status.completed or self.status.rules or self.poll.binary
+        has_end = self.status.completed or self.status.rules or poll.binary
         if not has_end and not any(rule.means == "completed" for rule in self.http):
             raise ValueError("nothing in this file ever means completed")
         return self
+
+
+def _check_names(templates: list[str], known: set[str]) -> None:
+    for template in templates:
+        for name in template_names(template):
+            if name not in known:
+                raise ValueError(f'{{{name}}} is neither "id" nor one of params')
+
+
+def json_texts(value: object) -> Iterator[str]:
+    """Yield every text inside a JSON value, which may be a template."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from json_texts(item)
 
 
 def template_names(template: str) -> list[str]:

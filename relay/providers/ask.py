@@ -1,0 +1,144 @@
+"""From a job to the requests that ask about it.
+
+What stands in a URL is checked when the job is registered, so that a poll can
+neither leave the provider's origin nor its place in the path.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from relay.core.errors import InvalidValue
+from relay.core.http import Request
+from relay.core.observation import Job, check_id
+from relay.providers.auth import auth_headers, auth_query
+from relay.providers.spec import Param, Poll, ProviderSpec, template_names
+
+_URL = re.compile(r"[!-\[\]-~]{1,2000}")
+"""Printable ASCII without a backslash, which clients read in two ways."""
+
+
+def check_job(spec: ProviderSpec, base_url: str, name: str, job: Job) -> Job:
+    """Return the job with its parameters in their documented names; raises InvalidValue."""
+    if spec.id_pattern is None:
+        check_id("job_id", job.id)
+    elif not re.fullmatch(spec.id_pattern, job.id) or _leaves_its_place(job.id):
+        raise InvalidValue("job_id", f"does not look like one of {spec.title}: {spec.id_pattern}")
+    params = _named(spec.params, name, job.params)
+    for key, param in spec.params.items():
+        if key not in params and param.default is not None:
+            params[key] = param.default
+        if key not in params and param.required:
+            raise InvalidValue(f"params.{key}", f"is required by {name}")
+    _check_address(spec.poll, base_url, name, params)
+    return Job(job.id, params)
+
+
+def _named(known: Mapping[str, Param], provider: str, given: Mapping[str, str]) -> dict[str, str]:
+    names = {alias: name for name, param in known.items() for alias in (name, *param.aliases)}
+    params: dict[str, str] = {}
+    for key, value in given.items():
+        if key not in names:
+            listed = ", ".join(sorted(known)) or "none"
+            raise InvalidValue(f"params.{key}", f"is not a parameter of {provider}; it takes {listed}")
+        _check_param(f"params.{key}", known[names[key]], value)
+        if params.setdefault(names[key], value) != value:
+            raise InvalidValue(f"params.{key}", f"contradicts params.{names[key]}, of which it is another name")
+    return params
+
+
+def _check_param(field: str, param: Param, value: str) -> None:
+    unencodable = any(0xD800 <= ord(character) <= 0xDFFF for character in value)
+    if unencodable or not re.fullmatch(param.pattern, value):
+        raise InvalidValue(field, "does not have the form that the provider documents")
+    if _leaves_its_place(value):
+        raise InvalidValue(field, 'must not hold "." or ".." as a segment of a path')
+
+
+def _leaves_its_place(value: str) -> bool:
+    """Tell whether a URL library could resolve a part of `value` away (RFC 3986, section 5.2.4)."""
+    return any(segment in (".", "..") for segment in re.split(r"[/\\]", value))
+
+
+def _check_address(poll: Poll, base_url: str, provider: str, params: Mapping[str, str]) -> None:
+    """Refuse a job that names no place to ask at, or a place that is not the provider's."""
+    if poll.url_param is not None and poll.url_param in params:
+        check_url(f"params.{poll.url_param}", params[poll.url_param], base_url, poll.hosts)
+        return
+    if poll.path is None:
+        raise InvalidValue(f"params.{poll.url_param}", f"is required by {provider}")
+    for name in template_names(poll.path):
+        if name != "id" and name not in params:
+            raise InvalidValue(f"params.{name}", f"is required by {provider}")
+
+
+def check_url(field: str, url: str, base_url: str, hosts: tuple[str, ...]) -> None:
+    """Refuse, by InvalidValue, a URL from outside that would carry the key anywhere but to the provider."""
+    try:
+        parts, base = urlsplit(url), urlsplit(base_url)
+        port = parts.port
+    except ValueError:
+        raise InvalidValue(field, "is not a URL") from None
+    if not _URL.fullmatch(url) or not parts.hostname:
+        raise InvalidValue(field, "is not a URL")
+    if "@" in parts.netloc:
+        raise InvalidValue(field, "must not hold a user")
+    if (parts.scheme, parts.hostname, port) == (base.scheme, base.hostname, base.port):
+        return
+    if parts.scheme != "https" or port not in (None, 443):
+        raise InvalidValue(field, "must be an https URL on the standard port")
+    allowed = sorted({str(base.hostname), *hosts})
+    if not any(_is_host(parts.hostname, host) for host in allowed):
+        raise InvalidValue(field, f"must name a host of the provider: {', '.join(allowed)}")
+
+
+def _is_host(name: str, allowed: str) -> bool:
+    return name.endswith(allowed[1:]) if allowed.startswith("*.") else name == allowed
+
+
+def status_request(spec: ProviderSpec, base_url: str, job: Job, secrets: Mapping[str, str], now: float) -> Request:
+    """Return the request that asks about a job that passed `check_job`."""
+    poll, variables = spec.poll, {"id": job.id, **job.params}
+    query = {
+        name: template.format_map(variables)
+        for name, template in poll.query.items()
+        if all(variable in variables for variable in template_names(template))
+    }
+    headers = {"Accept": "application/json", **poll.headers, **auth_headers(spec.auth, secrets, now)}
+    body = None
+    if poll.body is not None:
+        body = json.dumps(_filled(poll.body, variables)).encode()
+        headers["Content-Type"] = "application/json"
+    address = status_url(spec, base_url, job)
+    return Request(poll.method, with_query(address, query | auth_query(spec.auth, secrets)), headers, body)
+
+
+def status_url(spec: ProviderSpec, base_url: str, job: Job) -> str:
+    """Return where a job's status stands, without the query."""
+    given = job.params.get(spec.poll.url_param or "")
+    return given or base_url + fill_path(spec, spec.poll.path or "", {"id": job.id, **job.params})
+
+
+def fill_path(spec: ProviderSpec, template: str, variables: Mapping[str, str]) -> str:
+    """Fill a path, escaping each variable as one segment, or segment by segment where it is a resource name."""
+    names = {name for name, param in spec.params.items() if param.slashes} | ({"id"} if spec.id_pattern else set())
+    return template.format_map(
+        {name: quote(value, safe="/:@!$&'()*+,;=" if name in names else "") for name, value in variables.items()}
+    )
+
+
+def with_query(url: str, query: Mapping[str, str]) -> str:
+    """Return `url` with more parameters, those it has left as they are."""
+    if not query:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(query, quote_via=quote)}"
+
+
+def _filled(value: Any, variables: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return value.format_map(variables)
+    if isinstance(value, Mapping):
+        return {key: _filled(item, variables) for key, item in value.items()}
+    return [_filled(item, variables) for item in value] if isinstance(value, list) else value

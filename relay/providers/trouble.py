@@ -1,0 +1,74 @@
+"""Answers that tell nothing about the job: whose trouble they are, in one line."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from relay.core.http import Response, rate_reset_s, retry_after_s
+from relay.core.observation import Trouble, TroubleKind
+from relay.core.text import one_line
+from relay.providers import extract
+from relay.providers.paths import Paths
+
+_BY_CODE = {
+    401: TroubleKind.UNAUTHORIZED,
+    402: TroubleKind.UNAUTHORIZED,
+    403: TroubleKind.UNAUTHORIZED,
+    404: TroubleKind.MISSING,
+    408: TroubleKind.UNAVAILABLE,
+    409: TroubleKind.UNAVAILABLE,
+    410: TroubleKind.MISSING,
+    425: TroubleKind.UNAVAILABLE,
+    429: TroubleKind.RATE_LIMITED,
+}
+"""What a code means where the description does not say otherwise; other 4xx are refused, 5xx unavailable."""
+
+_MESSAGE = Paths(("error.message", "message", "error", "detail", "msg", "title"))
+_QUERY = re.compile(r"(://[^\s?#\"'<>]*)[?#][^\s\"'<>]*")
+_SHORTEST_SECRET = 4
+
+
+def kind_of(status: int) -> TroubleKind:
+    """Return what an HTTP code other than 2xx means everywhere."""
+    if status >= 500:
+        return TroubleKind.UNAVAILABLE
+    return _BY_CODE.get(status, TroubleKind.REFUSED)
+
+
+def told(kind: TroubleKind, response: Response, body: Any, now: float, *, code: str | None = None) -> Trouble:
+    """Return the trouble with the HTTP code and what the provider says itself.
+
+    A rate-limit reset counts for a 429 only: elsewhere it may describe the
+    limit of another endpoint.
+    """
+    wait = retry_after_s(response.headers, now)
+    if wait is None and response.status == 429:
+        wait = rate_reset_s(response.headers.get("x-ratelimit-reset"), now)
+    said = next((shown for found in _MESSAGE.each(body) if (shown := extract.text(found))), None)
+    if 300 <= response.status < 400:
+        said = "a redirect, which is not followed"
+    head = f"HTTP {response.status}" + (f", code {code}" if code else "")
+    return Trouble(kind, one_line(f"{head}: {said}" if said else head), wait)
+
+
+def malformed(response: Response, why: str | None = None) -> Trouble:
+    """Return the trouble of an answer that is not what the provider documents."""
+    if why is None:
+        start = response.body[:200].lstrip(b"\xef\xbb\xbf \t\r\n")
+        why = "it is empty" if not start else "it is a web page" if start.startswith(b"<") else "it is not JSON"
+    return Trouble(TroubleKind.MALFORMED, f"HTTP {response.status}: the answer cannot be used: {why}")
+
+
+def too_large(response: Response) -> Trouble:
+    """Return the trouble of an answer that was cut at the limit."""
+    return malformed(response, f"it is larger than {len(response.body)} bytes")
+
+
+def without_secrets(trouble: Trouble, secrets: Mapping[str, str]) -> Trouble:
+    """Return `trouble` fit for a log: a provider may quote the key, or a signed URL."""
+    detail = _QUERY.sub(r"\1?...", trouble.detail)
+    for secret in secrets.values():
+        if len(secret) >= _SHORTEST_SECRET:
+            detail = detail.replace(secret, "***")
+    return replace(trouble, detail=detail)
