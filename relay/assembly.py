@@ -1,0 +1,161 @@
+"""From the configuration to the parts that run: providers, destinations, routes."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from relay import config
+from relay.api import Followed, Scope, Token
+from relay.config import Config, DestinationType
+from relay.core.address import AddressPolicy
+from relay.core.budget import Rate
+from relay.core.duration import parse_duration
+from relay.core.errors import RelayError
+from relay.core.hazard import prior
+from relay.core.ports import Destination, Provider, Transport
+from relay.core.routing import Route
+from relay.core.schedule import Bounds
+from relay.core.signing import SigningSecret
+from relay.core.watch import Following, Target
+from relay.destinations import (
+    CallbackDestination,
+    DiscordDestination,
+    SlackDestination,
+    callback_target,
+    named_target,
+)
+from relay.dispatcher import Outlet
+from relay.log import SecretMask
+from relay.poller import Account, Poller
+from relay.providers import DeclaredProvider, ProviderSpec, load_file, load_preset
+
+
+def learn_secrets(settings: Config, mask: SecretMask) -> None:
+    """Tell the log's mask every secret that can be read now."""
+    for secret in settings.secrets:
+        try:
+            mask.add(secret.read())
+        except RelayError:  # whoever needs it says so when it is needed
+            continue
+
+
+def accounts(settings: Config, mask: SecretMask) -> dict[str, Account]:
+    """Return what to poll with, by provider; raises RelayError for a provider file that cannot be used."""
+    return {name: _account(settings, provider, mask) for name, provider in settings.providers.items()}
+
+
+def _account(settings: Config, provider: config.Provider, mask: SecretMask) -> Account:
+    spec = _spec(provider.preset, provider.spec)
+    defaults = spec.defaults
+    missing = [name for name in spec.auth.secrets if name not in provider.secrets]
+    if missing:
+        raise RelayError(f"[providers.{provider.name}]: {spec.title} needs {', '.join(missing)}")
+    lag_s = provider.detection_lag_s or settings.schedule.detection_lag_s
+    least_s = provider.min_interval_s or min(parse_duration(defaults.min_interval), lag_s)
+    most_s = provider.max_interval_s or parse_duration(defaults.max_interval)
+    grace_s = provider.not_found_grace_s
+    return Account(
+        provider=_declared(spec, provider),
+        following=Following(
+            hazard=prior(provider.typical_duration_s or parse_duration(defaults.typical_duration)),
+            bounds=Bounds(lag_s, least_s, max(most_s, least_s)),
+            not_found_grace_s=parse_duration(defaults.not_found_grace) if grace_s is None else grace_s,
+        ),
+        read_secrets=_secret_reader(provider.secrets, mask),
+        concurrency=provider.concurrency or defaults.concurrency,
+        rate=provider.rate or (Rate.parse(defaults.rate) if defaults.rate else None),
+    )
+
+
+def _spec(preset: str | None, file: Path | None) -> ProviderSpec:
+    return load_file(file) if file is not None else load_preset(str(preset))
+
+
+def _declared(spec: ProviderSpec, provider: config.Provider) -> Provider:
+    return DeclaredProvider(spec, provider.name, provider.base_url)
+
+
+def _secret_reader(secrets: Mapping[str, config.Secret], mask: SecretMask) -> Callable[[], Mapping[str, str]]:
+    def read() -> Mapping[str, str]:
+        values = {name: secret.read() for name, secret in secrets.items()}
+        for value in values.values():
+            mask.add(value)
+        return values
+
+    return read
+
+
+def deadline_s(settings: Config, name: str) -> float:
+    """Return how long a watch of a provider lasts where it does not say itself."""
+    provider = settings.providers[name]
+    if provider.deadline_s is not None:
+        return provider.deadline_s
+    return parse_duration(_spec(provider.preset, provider.spec).defaults.deadline)
+
+
+def followed(settings: Config, pollers: Mapping[str, Poller]) -> dict[str, Followed]:
+    """Return the providers as the API needs them."""
+    return {
+        name: Followed(
+            provider=poller.account.provider,
+            following=poller.account.following,
+            deadline_s=deadline_s(settings, name),
+            wake=poller.wakeup.set,
+        )
+        for name, poller in pollers.items()
+    }
+
+
+def routes(settings: Config) -> list[Route]:
+    """Return the routes with their targets."""
+    return [
+        Route(tuple(map(named_target, route.to)), route.statuses, route.providers) for route in settings.routes
+    ]
+
+
+def targets(settings: Config) -> dict[str, Target]:
+    """Return the named destinations as targets."""
+    return {name: named_target(name) for name in settings.destinations}
+
+
+def tokens(settings: Config) -> tuple[Token, ...]:
+    """Return the tokens as the API needs them."""
+    return tuple(
+        Token(token.name, token.digest, frozenset(Scope(scope) for scope in token.scopes))
+        for token in settings.auth.tokens
+    )
+
+
+def callback_checker(settings: Config) -> Callable[[str], Target]:
+    """Return the function that accepts or refuses a callback URL."""
+    policy = AddressPolicy(settings.callbacks.allow_networks)
+
+    def check(url: str) -> Target:
+        return callback_target(url, allow_http=settings.callbacks.allow_http, policy=policy)
+
+    return check
+
+
+def outlets(settings: Config, *, trusted: Transport, guarded: Transport) -> Callable[[Target], Outlet | None]:
+    """Return what finds the outlet of a target: named ones may reach any host, callback URLs public ones."""
+    signing = [SigningSecret.parse(settings.callbacks.secret.read())]
+    named = {name: Outlet(_destination(settings, name), trusted) for name in settings.destinations}
+
+    def resolve(target: Target) -> Outlet | None:
+        if target.url is None:
+            return named.get(str(target.name))
+        return Outlet(CallbackDestination(target.url, signing, settings.callbacks.retry), guarded)
+
+    return resolve
+
+
+def _destination(settings: Config, name: str) -> Destination:
+    chosen = settings.destinations[name]
+    url = chosen.url.read()
+    match chosen.type:
+        case DestinationType.SLACK:
+            return SlackDestination(url, chosen.retry)
+        case DestinationType.DISCORD:
+            return DiscordDestination(url, chosen.retry)
+        case DestinationType.CALLBACK:
+            secret = chosen.secret or settings.callbacks.secret
+            return CallbackDestination(url, [SigningSecret.parse(secret.read())], chosen.retry, with_raw=chosen.raw)
