@@ -1,1 +1,18 @@
+"""Destinations: from an event to a request, from an answer to a verdict.
 
+Pure: they open no socket and keep no state, so that any attempt can be made
+again after a crash.
+"""
+
+from relay.destinations.callback import CallbackDestination
+from relay.destinations.discord import DiscordDestination
+from relay.destinations.slack import SlackDestination
+from relay.destinations.targets import callback_target, named_target
+
+__all__ = [
+    "CallbackDestination",
+    "DiscordDestination",
+    "SlackDestination",
+    "callback_target",
+    "named_target",
+]

@@ -1,0 +1,58 @@
+"""Callbacks: the event as it is, signed by Standard Webhooks 1.0.0."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from relay.core.delivery import Delivery, Trigger, Verdict, VerdictKind
+from relay.core.event import Event
+from relay.core.http import Request, Response
+from relay.core.retry import RetryPolicy
+from relay.core.signing import SigningSecret, signed_headers
+from relay.destinations.exchange import JSON_HEADERS, again, said
+from relay.destinations.url import sendable
+
+_STEERING = "webhook-delivery"
+"""The response header by which a receiver steers (docs.svix.com/receiving/delivery-control)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackDestination:
+    """Posts the event's own bytes to `url`; the first of `secrets` is the current one."""
+
+    url: str = field(repr=False)
+    secrets: Sequence[SigningSecret] = field(repr=False)
+    retry: RetryPolicy
+    with_raw: bool = False
+
+    def request(self, delivery: Delivery, event: Event, now: float) -> Request:
+        """See Destination.
+
+        The delivery's id is the `webhook-id`, and `relay-resend: 1` marks an
+        attempt that a person asked for.
+        """
+        url, authorization = sendable(self.url)
+        body = event.payload(with_raw=self.with_raw)
+        headers = {**JSON_HEADERS, **signed_headers(self.secrets, delivery.id, now, body)}
+        if authorization is not None:
+            headers["Authorization"] = authorization
+        if delivery.trigger is Trigger.MANUAL:
+            headers["relay-resend"] = "1"
+        return Request("POST", url, headers, body)
+
+    def verdict(self, response: Response, now: float) -> Verdict:
+        """See Destination.
+
+        Only 2xx is success, and it outweighs the steering header.  410 means
+        that the endpoint is gone (Standard Webhooks 1.0.0).
+        """
+        if 200 <= response.status < 300:
+            return Verdict(VerdictKind.DELIVERED)
+        steering = response.headers.get(_STEERING, "").strip().lower()
+        if steering == "abort-message":
+            return Verdict(VerdictKind.DROPPED, f"HTTP {response.status}: the receiver wants no more of this message")
+        if steering == "disable":
+            return Verdict(VerdictKind.REFUSED, f"HTTP {response.status}: the receiver wants no more messages")
+        if response.status == 410:
+            words = said(response)
+            return Verdict(VerdictKind.REFUSED, "HTTP 410: the receiver is gone" + (f": {words}" if words else ""))
+        return again(response, now)

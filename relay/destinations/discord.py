@@ -1,0 +1,203 @@
+"""Discord's webhooks, as one embed (docs.discord.com, "Webhook", "Message", "Opcodes and Status Codes").
+
+Every limit is kept with 5 % of slack, because it is not documented which unit
+Discord counts in.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from relay.core.delivery import Delivery, Verdict, VerdictKind
+from relay.core.event import Event
+from relay.core.http import MAX_WAIT_S, Request, Response, retry_after_s
+from relay.core.observation import Status
+from relay.core.retry import RetryPolicy
+from relay.core.text import one_line
+from relay.destinations.exchange import again, json_object, post_json, summary
+from relay.destinations.fitting import fit, units
+from relay.destinations.message import Link, Notice, notice
+from relay.destinations.refusal import plain_next, refused, wants_plain
+
+_TITLE_LIMIT = 243
+_DESCRIPTION_LIMIT = 3891
+_FIELD_LIMIT = 420
+_ERROR_LIMIT = 1200
+_TOTAL_LIMIT = 5700
+_CONTENT_LIMIT = 1900
+_PLAIN_VALUE_LIMIT = 150
+
+_ESCAPES = {character: f"\\{character}" for character in "\\*_~`|>#-[]()<@"}
+"""Discord's markdown reads a backslash before any punctuation; the @ breaks `@everyone`."""
+
+_LINK_ESCAPES = {
+    "(": "%28",
+    ")": "%29",
+    "<": "%3C",
+    ">": "%3E",
+    "\\": "%5C",
+    "[": "%5B",
+    "]": "%5D",
+    "`": "%60",
+    "@": "%40",
+}
+
+_GREEN, _RED, _AMBER, _GREY = 0x2EB67D, 0xE01E5A, 0xECB22E, 0x95A5A6
+_COLOURS: Mapping[str, int] = {
+    Status.COMPLETED: _GREEN,
+    Status.FAILED: _RED,
+    Status.NOT_FOUND: _RED,
+    Status.TIMED_OUT: _AMBER,
+    Status.EXPIRED: _AMBER,
+}
+_SUPPRESS_EMBEDS = 1 << 2
+"""The message flag that keeps Discord from previewing links; it would hide our own embed."""
+
+_NO_MENTIONS: Mapping[str, object] = {"parse": []}
+
+_DEAD = frozenset({10003, 10004, 10015, 50001, 50013, 50027})
+"""Unknown channel, server or webhook, missing access or permission, invalid token."""
+
+_INVALID_FORM = 50035
+_RICH_REFUSED = frozenset({40005, 50006})
+"""Too large, empty: what a message of short text alone cannot be told."""
+
+_REFUSED = frozenset(
+    {
+        40067,  # the forum wants tags
+        50083,  # archived thread
+        50109,  # invalid JSON
+        160005,  # locked thread
+        200000,  # stopped by AutoMod
+        220001,  # forums and threads: 220001 to 220004
+        220002,
+        220003,
+        220004,
+        240000,  # harmful link
+    }
+)
+_LONGEST_BELIEVED_S = 3600.0
+_WAIT_MARGIN_S = 0.25
+_BLOCKED_WAIT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class DiscordDestination:
+    """Posts to one webhook, whose `url` is its credential."""
+
+    url: str = field(repr=False)
+    retry: RetryPolicy
+
+    def request(self, delivery: Delivery, event: Event, now: float) -> Request:
+        """See Destination; plain text once Discord refused the embed."""
+        told = notice(delivery, event, now)
+        content = _plain(told) if wants_plain(delivery) else {"embeds": [_embed(told)]}
+        return post_json(webhook_url(self.url), {**content, "allowed_mentions": _NO_MENTIONS})
+
+    def verdict(self, response: Response, now: float) -> Verdict:
+        """See Destination.
+
+        A webhook that answers 404 must never be used again, says Discord: it
+        restricts who insists.
+        """
+        if 200 <= response.status < 300:
+            return Verdict(VerdictKind.DELIVERED)
+        body = json_object(response)
+        code = _code(body)
+        if response.status == 429:
+            return replace(again(response, now), retry_after_s=_wait_s(response, body, now))
+        if code in _DEAD or response.status in (401, 404, 410):
+            return Verdict(VerdictKind.REFUSED, f"the Discord webhook is dead: {summary(response)}")
+        errors = body.get("errors")
+        if code == _INVALID_FORM:
+            judge = plain_next if isinstance(errors, dict) and "embeds" in errors else refused
+            return judge(f"HTTP {response.status}: invalid {_fault(errors)}")
+        if code in _RICH_REFUSED:
+            return plain_next(summary(response))
+        if code in _REFUSED:
+            return refused(summary(response))
+        return again(response, now)
+
+
+def _code(body: Mapping[str, object]) -> int | None:
+    code = body.get("code")
+    return code if isinstance(code, int) else None
+
+
+def webhook_url(url: str) -> str:
+    """Return the URL to post to.
+
+    With `wait=true`, because otherwise "a message that is not saved does not
+    return an error"; at the present domain, because the former one redirects.
+    """
+    address, _, query = url.partition("#")[0].partition("?")
+    scheme, separator, place = address.partition("://")
+    host, slash, path = place.partition("/")
+    if host.lower() in ("discordapp.com", "ptb.discordapp.com", "canary.discordapp.com"):
+        host = host.lower().replace("discordapp.com", "discord.com")
+    kept = [pair for pair in query.split("&") if pair and pair.partition("=")[0] != "wait"]
+    return f"{scheme}{separator}{host}{slash}{path}?{'&'.join([*kept, 'wait=true'])}"
+
+
+def _embed(told: Notice) -> Mapping[str, object]:
+    title = fit(told.title, _TITLE_LIMIT, _ESCAPES)
+    fields = [
+        {"name": fact.name, "value": fit(fact.value, _FIELD_LIMIT, _ESCAPES), "inline": True} for fact in told.facts
+    ]
+    used = units(title) + units(told.ids) + sum(units(str(each["name"])) + units(str(each["value"])) for each in fields)
+    description = _description(told, min(_DESCRIPTION_LIMIT, _TOTAL_LIMIT - used))
+    embed: dict[str, object] = {
+        "title": title,
+        "color": _COLOURS.get(told.status, _GREY),
+        "fields": fields,
+        "footer": {"text": told.ids},
+    }
+    return {**embed, "description": description} if description else embed
+
+
+def _description(told: Notice, room: int) -> str:
+    error = [fit(told.error, _ERROR_LIMIT, _ESCAPES)] if told.error is not None else []
+    links = told.links_within(room - sum(map(units, error)) - len(error), list(map(_link, told.links)))
+    return "\n".join([*error, *links])
+
+
+def _plain(told: Notice) -> Mapping[str, object]:
+    """Return the whole message as one text."""
+    lines = [fit(told.title, _TITLE_LIMIT, _ESCAPES)]
+    lines += [fit(told.error, _FIELD_LIMIT, _ESCAPES)] if told.error is not None else []
+    lines += [f"{fact.name}: {fit(fact.value, _PLAIN_VALUE_LIMIT, _ESCAPES)}" for fact in told.facts]
+    room = _CONTENT_LIMIT - units("\n".join([*lines, told.ids])) - 1
+    links = told.links_within(room, list(map(_link, told.links)))
+    return {"content": "\n".join([*lines, *links, told.ids]), "flags": _SUPPRESS_EMBEDS}
+
+
+def _link(link: Link) -> str:
+    label = fit(link.label, _FIELD_LIMIT, _ESCAPES)
+    if not link.followable:
+        return f"{label}: {fit(link.url, _FIELD_LIMIT, _ESCAPES)}"
+    return f"[{label}]({''.join(_LINK_ESCAPES.get(character, character) for character in link.url)})"
+
+
+def _fault(errors: object) -> str:
+    """Return the dotted name of the first field that Discord's tree of errors blames."""
+    names: list[str] = []
+    while isinstance(errors, dict) and errors and "_errors" not in errors:
+        name, errors = next(iter(errors.items()))
+        names.append(name)
+    return one_line(".".join(names), 120) or "form"
+
+
+def _wait_s(response: Response, body: Mapping[str, object], now: float) -> float:
+    """Return how long a 429 asks us to wait.
+
+    The body's fraction is finer than the header's whole seconds.  An hour and
+    more is not believed, as old gateways answered in milliseconds
+    (github.com/discord/discord-api-docs/issues/4722).  Cloudflare's own 429 is
+    a web page, and blocks the whole address.
+    """
+    told, header_s = body.get("retry_after"), retry_after_s(response.headers, now)
+    if isinstance(told, bool) or not isinstance(told, int | float) or not (math.isfinite(told) and told >= 0):
+        return _BLOCKED_WAIT_S if header_s is None else header_s + _WAIT_MARGIN_S
+    if told > _LONGEST_BELIEVED_S:
+        told = told / 1000 if header_s is None else header_s
+    return min(told, MAX_WAIT_S) + _WAIT_MARGIN_S

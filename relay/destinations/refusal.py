@@ -1,0 +1,26 @@
+"""Messages that a chat would not take as they were.
+
+A destination keeps no state, so a refused message leaves its mark in the
+delivery's reason: the next attempt, scheduled or by hand, is in plain text.
+Only a refusal that plain text cannot earn is followed by another attempt, so
+that two refusals are the end of it.
+"""
+
+from relay.core.delivery import Delivery, Verdict, VerdictKind
+
+_MARK = "message refused"
+
+
+def wants_plain(delivery: Delivery) -> bool:
+    """Tell whether the last attempt of `delivery` was refused for what it said."""
+    return delivery.reason is not None and delivery.reason.startswith(_MARK)
+
+
+def plain_next(why: str) -> Verdict:
+    """Return the verdict on a message whose layout was refused."""
+    return Verdict(VerdictKind.RETRY, f"{_MARK}, plain text follows: {why}")
+
+
+def refused(why: str) -> Verdict:
+    """Return the verdict on a message that was refused for what it says."""
+    return Verdict(VerdictKind.REFUSED, f"{_MARK}: {why}")

@@ -1,0 +1,150 @@
+"""Slack's incoming webhooks, in Block Kit.
+
+Limits: docs.slack.dev/reference/block-kit; the total, which is not documented,
+is kept below the 13,200 characters at which Slack answers
+`msg_blocks_too_long` (github.com/slackapi/bolt-js/issues/2509).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from relay.core.delivery import Delivery, Verdict, VerdictKind
+from relay.core.event import Event
+from relay.core.http import Request, Response
+from relay.core.retry import RetryPolicy
+from relay.destinations.exchange import again, json_object, post_json, said, summary
+from relay.destinations.fitting import fit, units
+from relay.destinations.message import Link, Notice, notice
+from relay.destinations.refusal import plain_next, refused, wants_plain
+
+_HEADER_LIMIT = 150
+_FIELD_LIMIT = 300
+_ERROR_LIMIT = 1500
+_SECTION_LIMIT = 3000
+_LINKS_LIMIT = 8000
+"""With this, a header, six fields, the error and the ids, a message stays below 12,000."""
+
+_TEXT_LIMIT = 300
+_PLAIN_LIMIT = 3800
+
+_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+"""All that Slack needs, and the only entities that it reads."""
+
+_LINK_ESCAPES = {"&": "&amp;", "<": "%3C", ">": "%3E", "|": "%7C"}
+
+_DEAD = frozenset(
+    {
+        "action_prohibited",
+        "channel_is_archived",
+        "channel_not_found",
+        "invalid_token",
+        "no_active_hooks",
+        "no_service",
+        "no_service_id",
+        "no_team",
+        "posting_to_general_channel_denied",
+        "team_disabled",
+    }
+)
+_RICH_REFUSED = frozenset(
+    {
+        "invalid_attachments",
+        "invalid_blocks",
+        "invalid_blocks_format",
+        "msg_blocks_too_long",
+        "too_many_attachments",
+    }
+)
+"""What a message of text alone cannot be told."""
+
+_REFUSED = frozenset({"invalid_payload", "no_text", "user_not_found"})
+
+
+@dataclass(frozen=True, slots=True)
+class SlackDestination:
+    """Posts to one incoming webhook, whose `url` is its credential."""
+
+    url: str = field(repr=False)
+    retry: RetryPolicy
+
+    def request(self, delivery: Delivery, event: Event, now: float) -> Request:
+        """See Destination; plain text once Slack refused the blocks."""
+        told = notice(delivery, event, now)
+        content = {"text": _plain(told)} if wants_plain(delivery) else _rich(told)
+        return post_json(self.url, {**content, "unfurl_links": False, "unfurl_media": False})
+
+    def verdict(self, response: Response, now: float) -> Verdict:
+        """See Destination.
+
+        Slack's codes come as plain text (api.slack.com/changelog/2016-05-17),
+        some as JSON.
+        """
+        code = _code(response)
+        if 200 <= response.status < 300:
+            return Verdict(
+                VerdictKind.DELIVERED, None if code == "ok" else f"Slack did not say ok: {summary(response)}"
+            )
+        if code in _DEAD or response.status == 410:
+            return Verdict(VerdictKind.REFUSED, f"the Slack webhook is dead: {summary(response)}")
+        if code in _RICH_REFUSED:
+            return plain_next(summary(response))
+        if code in _REFUSED:
+            return refused(summary(response))
+        return again(response, now)
+
+
+def _code(response: Response) -> str:
+    error = json_object(response).get("error")
+    return error if isinstance(error, str) else said(response)
+
+
+def _rich(told: Notice) -> Mapping[str, object]:
+    blocks: list[object] = [
+        {"type": "header", "text": _plain_text(told.title, _HEADER_LIMIT)},
+        {
+            "type": "section",
+            "fields": [_plain_text(f"{fact.name}: {fact.value}", _FIELD_LIMIT) for fact in told.facts],
+        },
+    ]
+    if not told.facts:
+        del blocks[1]
+    if told.error is not None:
+        blocks.append({"type": "section", "text": _plain_text(told.error, _ERROR_LIMIT)})
+    blocks += [
+        {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}} for text in _link_sections(told)
+    ]
+    blocks.append({"type": "context", "elements": [_plain_text(told.ids, _FIELD_LIMIT)]})
+    lead = told.title if told.error is None else f"{told.title}: {told.error}"
+    return {"text": fit(lead, _TEXT_LIMIT, _ESCAPES), "blocks": blocks}
+
+
+def _link_sections(told: Notice) -> list[str]:
+    """Return the links in as few sections as their order allows."""
+    possible = [line for line in map(_link, told.links) if units(line) <= _SECTION_LIMIT]
+    sections: list[str] = []
+    for line in told.links_within(_LINKS_LIMIT, possible):
+        if sections and units(sections[-1]) + units(line) + 1 <= _SECTION_LIMIT:
+            sections[-1] += f"\n{line}"
+        else:
+            sections.append(line)
+    return sections
+
+
+def _plain(told: Notice) -> str:
+    """Return the whole message as one text."""
+    lines = [fit(told.title, _HEADER_LIMIT, _ESCAPES)]
+    lines += [fit(told.error, _TEXT_LIMIT, _ESCAPES)] if told.error is not None else []
+    lines += [fit(f"{fact.name}: {fact.value}", _FIELD_LIMIT, _ESCAPES) for fact in told.facts]
+    room = _PLAIN_LIMIT - units("\n".join([*lines, told.ids])) - 1
+    return "\n".join([*lines, *told.links_within(room, list(map(_link, told.links))), told.ids])
+
+
+def _link(link: Link) -> str:
+    label = fit(link.label, _FIELD_LIMIT, _ESCAPES)
+    if not link.followable:
+        return f"{label}: {fit(link.url, _FIELD_LIMIT, _ESCAPES)}"
+    return f"<{''.join(_LINK_ESCAPES.get(character, character) for character in link.url)}|{label}>"
+
+
+def _plain_text(text: str, limit: int) -> Mapping[str, object]:
+    return {"type": "plain_text", "text": fit(text, limit, _ESCAPES), "emoji": False}
