@@ -46,10 +46,10 @@ def _rate(text: str) -> str:
 
 def _template(text: str) -> str:
     try:
-        fields = [name for _, name, form, turn in string.Formatter().parse(text) if name is not None or form or turn]
+        parts = list(string.Formatter().parse(text))
     except ValueError as error:
         raise ValueError(f'"{text}" is not a template: {error}') from None
-    if not all(name and name.isidentifier() for name in fields):
+    if not all(name is None or (name.isidentifier() and not form and not turn) for _, name, form, turn in parts):
         raise ValueError(f'"{text}" is not a template: write {{name}} for a variable')
     return text
 

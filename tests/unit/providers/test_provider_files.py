@@ -1,0 +1,101 @@
+"""Files that describe a provider: what they may leave out, and how their mistakes are told."""
+
+from pathlib import Path
+
+import pytest
+
+from relay.core.http import Response
+from relay.core.observation import Job, Observation, Status
+from relay.providers import DeclaredProvider, SpecInvalid, load_file, load_preset, preset_names
+from relay.providers.catalogue import parse
+
+SMALL = """
+title = "Small"
+base_url = "https://api.example.com"
+[poll]
+path = "/jobs/{id}"
+[status]
+path = "state"
+completed = ["done"]
+failed = ["broken"]
+[outputs]
+items = "files"
+"""
+
+
+def test_ten_lines_describe_a_provider(tmp_path: Path) -> None:
+    """All the rest has a sensible value."""
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
+    spec = load_file(path)
+
+    body = b'{"state": "done", "files": ["/a.mp4"]}'
+    seen = DeclaredProvider(spec, "small").interpret(Job("j"), [Response(200, {}, body)], {"api_key": "k"}, 0.0)
+
+    assert isinstance(seen, Observation)
+    assert (seen.status, seen.outputs[0].url) == (Status.COMPLETED, "https://api.example.com/a.mp4")
+    assert spec.auth.secrets == ("api_key",)
+    assert spec.defaults.deadline == "6h"
+
+
+def test_all_mistakes_of_a_file_are_told_at_once_with_line_and_caret() -> None:
+    """Each names its key, and what was probably meant."""
+    with pytest.raises(SpecInvalid) as refused:
+        parse(
+            SMALL.replace("[poll]", "[pol]").replace("failed", "faild").replace('"state"', '"a.from_jsn(b)"'), "x.toml"
+        )
+
+    report = str(refused.value)
+    assert 'error: the key "poll" is missing' in report
+    assert 'x.toml:4:2: error: unknown key "pol"\n4 | [pol]\n  |  ^^^ did you mean "poll"?' in report
+    assert 'calls "from_jsn", which is no function; did you mean "from_json"?' in report
+    assert 'x.toml:9:1: error: unknown key "faild"' in report
+    assert 'did you mean "failed"?' in report
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('path = "state"', 'path = "state ||"', "is not a JMESPath"),
+        ('path = "state"', "path = []", "must be a JMESPath, or a list of them"),
+        ("{id}", "{job}", '{job} is neither "id" nor one of params'),
+        ("{id}", "{id", "is not a template"),
+        ("{id}", "{id!r}", "is not a template"),
+        ("https://api", "ftp://api", "is not a base URL"),
+        ("https://api", "https://user@api", "is not a base URL"),
+        ('path = "/jobs/{id}"', 'method = "PUT"\npath = "/jobs/{id}"', "must be one of GET, POST"),
+        ('path = "/jobs/{id}"', "query = {}", "needs a path or a url_param"),
+        ('path = "/jobs/{id}"', 'url_param = "where"', '"where" is not one of params'),
+        ('path = "/jobs/{id}"', 'path = "/{id}"\nhosts = ["https://x.y"]', "is not a host"),
+        ('completed = ["done"]', "completed = []", "nothing in this file ever means completed"),
+        ("[poll]", 'auth = { type = "header" }\n[poll]', 'auth of type "header" needs a name'),
+        ("[poll]", 'auth = { type = "jwt_hs256" }\n[poll]', 'auth of type "jwt_hs256" needs an issuer'),
+        ("[poll]", 'id_pattern = "["\n[poll]', "is not a regular expression"),
+        ("[poll]", 'defaults = { deadline = "soon" }\n[poll]', "is not a duration"),
+        ("[poll]", 'defaults = { rate = "60" }\n[poll]', "is not a rate"),
+        ("[poll]", '[[http]]\ncode = ["6xx"]\nmeans = "failed"\n[poll]', "neither an HTTP code nor a class"),
+        ("title", "title =", "x.toml:2:9"),
+    ],
+)
+def test_a_mistake_in_a_file_is_said_in_plain_words(old: str, new: str, said: str) -> None:
+    """No jargon of the validating library."""
+    with pytest.raises(SpecInvalid) as refused:
+        parse(SMALL.replace(old, new, 1), "x.toml")
+
+    assert said in str(refused.value)
+
+
+def test_a_file_that_cannot_be_read_is_told_by_its_name(tmp_path: Path) -> None:
+    """Absent, no UTF-8, or far too large."""
+    (tmp_path / "latin.toml").write_bytes(b'title = "\xe9"')
+    (tmp_path / "large.toml").write_bytes(b"#" * 300_000)
+    for name, said in (("absent", "No such file"), ("latin", "is not UTF-8"), ("large", "is larger than 256 KiB")):
+        with pytest.raises(SpecInvalid, match=rf"{name}\.toml: {said}"):
+            load_file(tmp_path / f"{name}.toml")
+
+
+def test_the_presets_of_the_first_providers_are_there() -> None:
+    """They are known by the names that a configuration enables."""
+    assert {"getimg", "lumenfall", "nanogpt", "nanogpt-unified"} <= set(preset_names())
+    with pytest.raises(KeyError):
+        load_preset("../spec")
