@@ -72,9 +72,11 @@ def serve(config_path: Path | None) -> int:
         _log.warning("config.doubted", warning=warning)
     try:
         asyncio.run(_serve(settings, mask))
-    except* (RelayError, OSError) as group:
-        for error in _leaves(group):
-            _log.error("daemon.failed", error=str(error))
+    except (RelayError, OSError) as error:
+        _log.error("daemon.failed", error=str(error))
+        return EXIT_ERROR
+    except BaseExceptionGroup as group:  # a loop met what nobody foresaw: say it, and let systemd start anew
+        _log.critical("daemon.crashed", exc_info=group)
         return EXIT_ERROR
     return EXIT_OK
 
@@ -125,25 +127,27 @@ async def running(settings: Config, clock: Clock, entropy: Entropy, mask: Secret
         trusted = await stack.enter_async_context(open_transport(AddressPolicy(operator=True), clock, connections=0))
         policy = AddressPolicy(settings.callbacks.allow_networks)
         guarded = await stack.enter_async_context(open_transport(policy, clock, connections=CONCURRENCY))
-        runner, parts = _build(settings, store, trusted, guarded, (clock, entropy), mask)
+        runner, built = _build(settings, store, trusted, guarded, (clock, entropy), mask)
         await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        listen = settings.server.listen
+        await web.TCPSite(runner, listen.host, listen.port).start()
         stack.push_async_callback(store.release_leases)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        pollers, dispatcher, health, metrics = parts
-        loops = [tasks.create_task(part.run()) for part in (dispatcher, *pollers.values())]
+        pollers, dispatcher, health, metrics = built
+        parts: list[Dispatcher | Poller] = [dispatcher, *pollers.values()]
+        loops = [tasks.create_task(part.run()) for part in parts]
         maintenance = Maintenance(metrics)
         maintenance.every(PRUNE_EVERY_S, "prune", partial(prune, store, clock, settings.retention.watches_s))
         maintenance.start()
         try:
-            listen = settings.server.listen
-            await web.TCPSite(runner, listen.host, listen.port).start()
             host, port = runner.addresses[0][:2]
             shown = f"[{host}]" if ":" in host else host
             yield Daemon(settings, store, pollers, dispatcher, health, f"http://{shown}:{port}")
         finally:
             await runner.cleanup()
             maintenance.stop()
-            for part in (dispatcher, *pollers.values()):
+            for part in parts:
                 part.stop()
             _, late = await asyncio.wait(loops, timeout=settings.server.grace_s)
             for loop in late:
@@ -253,11 +257,3 @@ def _reload(daemon: Daemon, mask: SecretMask) -> None:
     _log.info("secrets.reloaded")
     if changed:
         _log.warning("config.changed", sections=changed, needs="a restart")
-
-
-def _leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:
-    return [
-        leaf
-        for error in group.exceptions
-        for leaf in (_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
-    ]
