@@ -27,6 +27,9 @@ _SCALAR = re.compile(
 )
 
 
+_DEEPEST = 100
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A stretch of one line; `line` and `column` count from 1."""
@@ -133,7 +136,7 @@ class Scan:
 
     def _punctuation(self, position: int) -> None:
         frame, character = self._frames[-1], self.text[position]
-        if character in "[{" and frame.due is not None:
+        if character in "[{" and frame.due is not None and len(self._frames) < _DEEPEST:
             if frame.index is not None:
                 self._mark(frame.due, position, 1)
             self._frames.append(_Frame(frame.due, 0 if character == "[" else None))

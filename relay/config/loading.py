@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from relay.config.relations import Surroundings, errors_in, may_exist, warnings_in
 from relay.config.schema import ConfigTable
-from relay.config.secrets import ENV_NAME, Secret, SecretUnreadable, read_signing_secret
+from relay.config.secrets import Secret, SecretUnreadable, is_reference, read_signing_secret
 from relay.config.settings import build
 from relay.config.values import Config
 from relay.core.errors import RelayError
@@ -111,7 +111,7 @@ def _shows(path: KeyPath, value: str) -> bool:
         return True
     secretive = bool(_SECRETIVE.intersection(names))
     if names[-1] in ("env", "file", "credential") and secretive:
-        return names[-1] != "env" or ENV_NAME.fullmatch(value) is not None
+        return is_reference({names[-1]: value})
     return names[-1] in _SHOWN and not secretive
 
 

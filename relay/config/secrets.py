@@ -16,7 +16,7 @@ from pathlib import Path
 from relay.core.errors import RelayError
 from relay.core.signing import SigningSecret
 
-ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CREDENTIAL_NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.@:-]+")
 _LIMIT = 64 * 1024
 _SIGNING_KEY_BYTES = 32
@@ -90,12 +90,21 @@ def parse_reference(value: object) -> Reference:
     if kind == "file":
         return FromFile(name)
     if kind == "env":
-        if not ENV_NAME.fullmatch(name):
+        if not _ENV_NAME.fullmatch(name):
             raise ValueError("env takes the name of an environment variable: letters, digits and _")
         return FromEnv(name)
     if not _CREDENTIAL_NAME.fullmatch(name):
         raise ValueError("credential takes a name as in LoadCredential=, not a path")
     return FromCredential(name)
+
+
+def is_reference(value: object) -> bool:
+    """Tell whether `value` is a reference to a secret."""
+    try:
+        parse_reference(value)
+    except ValueError:
+        return False
+    return True
 
 
 def resolve(reference: Reference, base_dir: Path, env: Mapping[str, str]) -> str:
