@@ -108,8 +108,18 @@ def followed(settings: Config, pollers: Mapping[str, Poller]) -> dict[str, Follo
 def routes(settings: Config) -> list[Route]:
     """Return the routes with their targets."""
     return [
-        Route(tuple(map(named_target, route.to)), route.statuses, route.providers) for route in settings.routes
+        Route(
+            to=tuple(map(named_target, route.to)),
+            statuses=route.statuses,
+            providers=route.providers,
+            operators=tuple(named_target(name) for name in route.to if _is_read_by_people(settings, name)),
+        )
+        for route in settings.routes
     ]
+
+
+def _is_read_by_people(settings: Config, name: str) -> bool:
+    return settings.destinations[name].type is not DestinationType.CALLBACK
 
 
 def targets(settings: Config) -> dict[str, Target]:

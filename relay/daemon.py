@@ -175,10 +175,6 @@ def _build(
         metrics=metrics,
     )
 
-    def ended(watch_id: str) -> None:
-        ends.ended(watch_id)
-        dispatcher.wakeup.set()
-
     pollers = {
         name: Poller(
             account,
@@ -188,7 +184,8 @@ def _build(
             entropy=entropy,
             routes=assembly.routes(settings),
             metrics=metrics,
-            on_end=ended,
+            on_end=ends.ended,
+            on_event=dispatcher.wakeup.set,
         )
         for name, account in assembly.accounts(settings, mask).items()
     }

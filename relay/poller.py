@@ -3,17 +3,18 @@
 import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from relay.core.budget import Budget, Rate
 from relay.core.errors import RelayError, StoreError
-from relay.core.event import outcome_event
+from relay.core.event import outcome_event, provider_event
 from relay.core.http import Request, Response, TransportError
 from relay.core.observation import Answer, Observation, Trouble, TroubleKind
-from relay.core.ports import Block, Clock, Ending, Entropy, Provider, Store, Transport
-from relay.core.routing import Route, routed_targets
+from relay.core.ports import Clock, Ending, Entropy, Provider, Store, Transport
+from relay.core.routing import Route, operator_targets, routed_targets
+from relay.core.standing import Footing, Standing, after_answer, attributed
 from relay.core.watch import Continue, End, Following, Watch, decide
 from relay.metrics import Metrics
 
@@ -27,8 +28,6 @@ _LONGEST_WAIT_S = 30.0
 """The loop looks at least this often, so that a jump of the wall clock is noticed."""
 _RAMP_S = 3.0
 """Over this time after the start the credential's concurrency is opened."""
-_BLOCK_S = {TroubleKind.RATE_LIMITED: 5.0, TroubleKind.UNAUTHORIZED: 15.0}
-"""How long a credential rests after such trouble, where the provider does not say."""
 _MAX_STEPS = 2
 _WARNED_LIMIT = 1000
 
@@ -66,6 +65,7 @@ class Poller:
         routes: Sequence[Route],
         metrics: Metrics,
         on_end: Callable[[str], None],
+        on_event: Callable[[], None],
     ) -> None:
         self.account = account
         self.wakeup = asyncio.Event()
@@ -77,12 +77,13 @@ class Poller:
         self._routes = routes
         self._metrics = metrics
         self._on_end = on_end
+        self._on_event = on_event
         self._log = log.bind(provider=account.name)
         self._slots = asyncio.Semaphore(account.concurrency)
         self._outstanding = 0
         self._started_at = clock.monotonic()
         self._budget = Budget.fresh(account.rate, clock.now()) if account.rate else None
-        self._blocked_until = 0.0
+        self._standing = Standing()
         self._secrets: Mapping[str, str] | None = None
         self._warned: set[str] = set()
         self._stopping = False
@@ -90,7 +91,7 @@ class Poller:
     def forget_secrets(self) -> None:
         """Read the credential again before the next poll, and let a rest end."""
         self._secrets = None
-        self._blocked_until = 0.0
+        self._standing = replace(self._standing, rest_until=0.0)
         self.wakeup.set()
 
     def stop(self) -> None:
@@ -100,8 +101,7 @@ class Poller:
 
     async def run(self) -> None:
         """Poll until stopped."""
-        block = (await self._store.blocks()).get(self.account.name)
-        self._blocked_until = block.until if block else 0.0
+        self._standing = (await self._store.standings()).get(self.account.name, Standing())
         async with asyncio.TaskGroup() as polls:
             while not self._stopping:
                 await self._clock.wait(self.wakeup, await self._round(polls))
@@ -129,7 +129,7 @@ class Poller:
     async def _claim(self) -> list[Watch]:
         now = self._clock.now()
         room = self._room(now)
-        if room <= 0 or now < self._blocked_until:
+        if room <= 0:
             return []
         claimed = await self._store.claim_due_watches(self.account.name, now, until=now + _LEASE_S, limit=room)
         self._outstanding += len(claimed)
@@ -138,7 +138,15 @@ class Poller:
         return claimed
 
     def _room(self, now: float) -> int:
-        """Return how many watches to claim: up to two rounds of the open slots, in batches of one round."""
+        """Return how many watches to claim.
+
+        Up to two rounds of the open slots, in batches of one round; none while
+        the credential rests, and one at a time while it is on probation.
+        """
+        if now < self._standing.rest_until:
+            return 0
+        if self._standing.probing:
+            return 0 if self._outstanding else 1
         opened = min((self._clock.monotonic() - self._started_at + 0.2) / _RAMP_S, 1.0)
         slots = math.ceil(self.account.concurrency * opened)
         room = 2 * slots - self._outstanding
@@ -152,8 +160,8 @@ class Poller:
         waits = [_LONGEST_WAIT_S]
         if due is not None:
             waits.append(due - now)
-        if self._blocked_until > now:
-            waits = [min(_LONGEST_WAIT_S, self._blocked_until - now)]
+        if self._standing.rest_until > now:
+            waits = [min(_LONGEST_WAIT_S, self._standing.rest_until - now)]
         elif self._budget and self._budget.available(now) < 1:
             waits.append(self._budget.next_at(now) - now)
         if self._clock.monotonic() - self._started_at < _RAMP_S:
@@ -179,7 +187,7 @@ class Poller:
         self._metrics.poll_seconds.labels(self.account.name).observe(self._clock.monotonic() - started)
         result = answer.kind if isinstance(answer, Trouble) else answer.status
         self._metrics.polls.labels(self.account.name, result).inc()
-        await self._mind(watch, answer, now)
+        answer = await self._mind(watch, answer, now)
         transition = decide(watch, answer, self.account.following, now=now, sample=self._entropy.sample())
         if isinstance(transition, End):
             await self._end(watch, transition, now)
@@ -209,18 +217,28 @@ class Poller:
             self._secrets = self.account.read_secrets()
         return self._secrets
 
-    async def _mind(self, watch: Watch, answer: Answer, now: float) -> None:
-        """Draw the consequences that go beyond the one watch."""
+    async def _mind(self, watch: Watch, answer: Answer, now: float) -> Answer:
+        """Draw the consequences that go beyond the one watch; return the answer as it concerns that."""
         if isinstance(answer, Observation):
             self._warn_unknown(watch, answer)
-        elif answer.kind in _BLOCK_S:
-            until = now + (answer.retry_after_s or _BLOCK_S[answer.kind])
-            if until > self._blocked_until:
-                self._blocked_until = until
-                await self._store.block(self.account.name, Block(until, answer.kind))
-                self._log.warning("credential.paused", reason=str(answer.kind), seconds=round(until - now, 1))
-            if answer.kind is TroubleKind.UNAUTHORIZED:
-                self._secrets = None
+        before = self._standing
+        change = after_answer(before, answer, now=now, sample=self._entropy.sample())
+        self._standing = standing = change.standing
+        if standing.footing is Footing.UNAUTHORIZED:
+            self._secrets = None
+        if change.tell is not None or standing.rest_until != before.rest_until:
+            event = provider_event(self.account.name, change.tell, standing, now) if change.tell else None
+            targets = operator_targets(self.account.name, self._routes)
+            await self._store.record_standing(self.account.name, standing, event, targets, now)
+            self._log.warning(
+                change.tell or "credential.rested",
+                footing=str(standing.footing),
+                rest_s=round(max(standing.rest_until - now, 0.0), 1),
+                detail=standing.detail,
+            )
+            if event is not None:
+                self._on_event()
+        return attributed(standing, answer, asked_before=watch.last_poll_at or watch.created_at)
 
     def _warn_unknown(self, watch: Watch, seen: Observation) -> None:
         literal = seen.provider_status or ""
@@ -261,3 +279,4 @@ class Poller:
             watched_s=round(now - watch.created_at, 2),
         )
         self._on_end(watch.id)
+        self._on_event()

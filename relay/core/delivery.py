@@ -42,7 +42,7 @@ class Delivery:
 
     id: str
     event_id: str
-    watch_id: str
+    watch_id: str | None
     target: Target
     state: DeliveryState
     created_at: float

@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass, field
 from relay.core import ids
 from relay.core.instant import iso
 from relay.core.observation import Cost, JobError, Observation, Output
+from relay.core.standing import Standing
 from relay.core.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One fact about one watch.
+    """One fact about one watch, or about a provider where `watch_id` is None.
 
     `body` is the JSON text that callbacks carry, complete but for `raw`, which
     is the provider's last body, verbatim, or None.  Both are fixed when the
@@ -21,7 +22,7 @@ class Event:
 
     id: str
     type: str
-    watch_id: str
+    watch_id: str | None
     created_at: float
     body: str = field(repr=False)
     raw: str | None = field(default=None, repr=False)
@@ -66,6 +67,23 @@ def outcome_event(watch: Watch, seen: Observation, now: float) -> Event:
         created_at=now,
         body=_compact({"type": event_type, "timestamp": iso(now), "data": data}),
         raw=seen.raw,
+    )
+
+
+def provider_event(provider: str, event_type: str, standing: Standing, now: float) -> Event:
+    """Return the event that tells operators how a provider's credential stands since `now`."""
+    data = {
+        "provider": provider,
+        "status": str(standing.footing),
+        "error": None if standing.detail is None else {"code": str(standing.footing), "message": standing.detail},
+        "observed_at": iso(now),
+    }
+    return Event(
+        id=ids.event_id(f"{provider}@{iso(now)}", event_type),
+        type=event_type,
+        watch_id=None,
+        created_at=now,
+        body=_compact({"type": event_type, "timestamp": iso(now), "data": data}),
     )
 
 

@@ -104,7 +104,9 @@ class TroubleKind(StrEnum):
     """Whose trouble kept a poll from being an observation."""
 
     UNAUTHORIZED = "unauthorized"
-    """The credential was refused (401, 402, 403 for all): every watch of it waits."""
+    """The credential was refused (401, 402): every watch of it waits."""
+    FORBIDDEN = "forbidden"
+    """The request was refused (403): about the job while others are answered, else about the credential."""
     RATE_LIMITED = "rate_limited"
     """The credential spent its polls (429)."""
     MISSING = "missing"

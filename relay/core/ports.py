@@ -9,6 +9,7 @@ from relay.core.event import Event
 from relay.core.http import Request, Response
 from relay.core.observation import Answer, Job, Status
 from relay.core.retry import RetryPolicy
+from relay.core.standing import Standing
 from relay.core.watch import Continue, NewWatch, Target, Watch
 
 
@@ -181,14 +182,6 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """A credential that must not be used until an instant, and why."""
-
-    until: float
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Counts:
     """How many rows stand where, for health, status lines and metrics."""
 
@@ -274,12 +267,14 @@ class Store(Protocol):
         """
         ...
 
-    async def block(self, provider: str, block: Block | None) -> None:
-        """Remember that a credential must wait, or that it need not."""
+    async def record_standing(
+        self, provider: str, standing: Standing, event: Event | None, targets: Sequence[Target], now: float
+    ) -> None:
+        """Remember how a credential stands; with the event that this is worth, if any, and its deliveries."""
         ...
 
-    async def blocks(self) -> Mapping[str, Block]:
-        """Return the blocks in force, by provider."""
+    async def standings(self) -> Mapping[str, Standing]:
+        """Return how each credential stood when last recorded."""
         ...
 
     async def prune(self, *, ended_before: float, limit: int) -> int:

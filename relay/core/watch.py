@@ -226,7 +226,7 @@ def _blind_patience_s(watch: Watch, trouble: Trouble) -> float:
     As long again as it was given, within a minute and a day: an outage around
     the deadline must not turn a finished job into a timed-out one.
     """
-    if trouble.kind is TroubleKind.UNAUTHORIZED:
+    if trouble.kind in (TroubleKind.UNAUTHORIZED, TroubleKind.FORBIDDEN):
         return _UNAUTHORIZED_BLIND_S
     return min(max(watch.deadline - watch.created_at, _BLIND_MIN_S), _BLIND_MAX_S)
 

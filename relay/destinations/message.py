@@ -26,6 +26,12 @@ _OUTCOMES: Mapping[str, str] = {
     Status.NOT_FOUND: "was not found",
     Status.TIMED_OUT: "timed out",
 }
+_PROVIDER_NEWS: Mapping[str, str] = {
+    "provider.unauthorized": "refuses our key",
+    "provider.quota_exhausted": "says that our quota is spent",
+    "provider.unreachable": "cannot be reached",
+    "provider.recovered": "works again",
+}
 _NAME_LIMIT = 60
 _VALUE_LIMIT = 200
 _ERROR_LIMIT = 1000
@@ -68,12 +74,14 @@ class Notice:
     error: str | None
     links: tuple[Link, ...]
     outputs: int
-    watch_id: str
+    watch_id: str | None
     delivery_id: str
 
     @property
     def ids(self) -> str:
-        """The line that names the watch and the delivery."""
+        """The line that names the watch, where there is one, and the delivery."""
+        if self.watch_id is None:
+            return f"Its watches go on · Delivery {self.delivery_id}"
         return f"Watch {self.watch_id} · Delivery {self.delivery_id}"
 
     def links_within(self, room: int, rendered: Sequence[str]) -> list[str]:
@@ -102,7 +110,7 @@ def notice(delivery: Delivery, event: Event, now: float) -> Notice:
     )
     return Notice(
         status=status,
-        title=f"{provider or 'A'} job {_OUTCOMES.get(status, status.replace('_', ' '))}",
+        title=_title(event.type, provider, status),
         facts=tuple(Fact(name, value) for name, value in facts if value),
         error=_error(_object(data.get("error")), status),
         links=tuple(_link(number, output) for number, output in enumerate(outputs[:_MOST_LINKS], 1)),
@@ -110,6 +118,12 @@ def notice(delivery: Delivery, event: Event, now: float) -> Notice:
         watch_id=event.watch_id,
         delivery_id=delivery.id[:_DELIVERY_ID_LENGTH],
     )
+
+
+def _title(event_type: str, provider: str | None, status: str) -> str:
+    if event_type in _PROVIDER_NEWS:
+        return f"{provider or 'A provider'} {_PROVIDER_NEWS[event_type]}"
+    return f"{provider or 'A'} job {_OUTCOMES.get(status, status.replace('_', ' '))}"
 
 
 def _duration(data: Mapping[str, object]) -> tuple[str, str | None]:

@@ -14,7 +14,7 @@ from relay.providers.paths import Paths
 _BY_CODE = {
     401: TroubleKind.UNAUTHORIZED,
     402: TroubleKind.UNAUTHORIZED,
-    403: TroubleKind.UNAUTHORIZED,
+    403: TroubleKind.FORBIDDEN,
     404: TroubleKind.MISSING,
     408: TroubleKind.UNAVAILABLE,
     409: TroubleKind.UNAVAILABLE,
@@ -24,7 +24,7 @@ _BY_CODE = {
 }
 """What a code means where the description does not say otherwise; other 4xx are refused, 5xx unavailable."""
 
-_MESSAGE = Paths(("error.message", "message", "error", "detail", "msg", "title"))
+_MESSAGE = Paths(("error.message", "message", "error", "detail", "msg", "base_resp.status_msg", "errors[0]", "title"))
 _QUERY = re.compile(r"(://[^\s?#\"'<>]*)[?#][^\s\"'<>]*")
 _SHORTEST_SECRET = 4
 

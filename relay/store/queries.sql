@@ -78,7 +78,8 @@ RETURNING id;
 
 -- name: insert_event
 INSERT INTO events (id, watch_id, type, created_at, body, raw)
-VALUES (:id, :watch_id, :type, :created_at, :body, :raw);
+VALUES (:id, :watch_id, :type, :created_at, :body, :raw)
+ON CONFLICT (id) DO NOTHING;
 
 -- name: insert_delivery
 INSERT INTO deliveries (id, event_id, watch_id, key, lane, name, url, state, created_at, next_attempt_at, retry_from)
@@ -140,7 +141,7 @@ SELECT min(next_attempt_at) AS due FROM deliveries WHERE state = 'pending' AND n
 
 -- name: delivery_by_id
 SELECT deliveries.*, events.type AS event_type, watches.owner AS owner
-FROM deliveries JOIN events ON events.id = deliveries.event_id JOIN watches ON watches.id = deliveries.watch_id
+FROM deliveries JOIN events ON events.id = deliveries.event_id LEFT JOIN watches ON watches.id = deliveries.watch_id
 WHERE deliveries.id = :id;
 
 -- name: attempts_of_delivery
@@ -148,7 +149,7 @@ SELECT * FROM attempts WHERE delivery_id = :id ORDER BY seq;
 
 -- name: list_deliveries
 SELECT deliveries.*, events.type AS event_type, watches.owner AS owner
-FROM deliveries JOIN events ON events.id = deliveries.event_id JOIN watches ON watches.id = deliveries.watch_id
+FROM deliveries JOIN events ON events.id = deliveries.event_id LEFT JOIN watches ON watches.id = deliveries.watch_id
 WHERE (:before_at IS NULL OR (deliveries.created_at, deliveries.id) < (:before_at, :before_id))
   AND (:watch_id IS NULL OR deliveries.watch_id = :watch_id)
   AND (:owner IS NULL OR watches.owner = :owner)
@@ -164,15 +165,16 @@ SET retry_from = CASE WHEN finalized_at IS NULL THEN retry_from ELSE :now END,
 WHERE id = :id AND leased_until <= :now
 RETURNING id;
 
--- name: set_block
-INSERT INTO blocks (provider, until, reason) VALUES (:provider, :until, :reason)
-ON CONFLICT (provider) DO UPDATE SET until = excluded.until, reason = excluded.reason;
+-- name: set_standing
+INSERT INTO standings (provider, footing, since, rest_until, failures, refusals, failing_since, rests, worked_at, detail)
+VALUES (:provider, :footing, :since, :rest_until, :failures, :refusals, :failing_since, :rests, :worked_at, :detail)
+ON CONFLICT (provider) DO UPDATE
+SET footing = excluded.footing, since = excluded.since, rest_until = excluded.rest_until,
+    failures = excluded.failures, refusals = excluded.refusals, failing_since = excluded.failing_since,
+    rests = excluded.rests, worked_at = excluded.worked_at, detail = excluded.detail;
 
--- name: clear_block
-DELETE FROM blocks WHERE provider = :provider;
-
--- name: blocks
-SELECT * FROM blocks;
+-- name: standings
+SELECT * FROM standings;
 
 -- name: prune
 DELETE FROM watches WHERE id IN (
@@ -183,6 +185,15 @@ DELETE FROM watches WHERE id IN (
     LIMIT :limit
 )
 RETURNING id;
+
+-- name: prune_provider_events
+DELETE FROM events WHERE id IN (
+    SELECT id FROM events
+    WHERE watch_id IS NULL AND created_at < :ended_before
+      AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_id = events.id AND state IN ('pending', 'held'))
+    ORDER BY created_at
+    LIMIT :limit
+);
 
 -- name: count_live_watches
 SELECT status, count(*) AS number FROM watches WHERE finalized_at IS NULL GROUP BY status;
@@ -200,4 +211,4 @@ UPDATE watches SET leased_until = 0 WHERE finalized_at IS NULL AND leased_until 
 UPDATE deliveries SET leased_until = 0 WHERE state = 'pending' AND leased_until > 0;
 
 -- name: probe
-UPDATE blocks SET until = until WHERE provider = '';
+UPDATE standings SET since = since WHERE provider = '';

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from relay.core.delivery import Attempt, Delivery, DeliveryState, Trigger, VerdictKind
 from relay.core.event import Event
 from relay.core.observation import Job, Status
+from relay.core.standing import Footing, Standing
 from relay.core.watch import NewWatch, Target, Watch
 from relay.store.writer import Row
 
@@ -70,6 +71,21 @@ def event(row: Row) -> Event:
         created_at=row["created_at"],
         body=row["body"],
         raw=row["raw"],
+    )
+
+
+def standing(row: Row) -> Standing:
+    """Return the standing of a row."""
+    return Standing(
+        footing=Footing(row["footing"]),
+        since=row["since"],
+        rest_until=row["rest_until"],
+        failures=row["failures"],
+        refusals=row["refusals"],
+        failing_since=row["failing_since"],
+        rests=row["rests"],
+        worked_at=row["worked_at"],
+        detail=row["detail"],
     )
 
 

@@ -8,6 +8,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import aiosqlite
@@ -19,7 +20,6 @@ from relay.core.event import Event
 from relay.core.observation import Status
 from relay.core.ports import (
     Added,
-    Block,
     Counts,
     DeliveryFilter,
     DeliveryView,
@@ -28,6 +28,7 @@ from relay.core.ports import (
     WatchFilter,
     WatchView,
 )
+from relay.core.standing import Standing
 from relay.core.watch import Continue, NewWatch, Target, Watch
 from relay.store import rows
 from relay.store.opening import FileLock, connect, open_writer
@@ -203,15 +204,7 @@ class SqliteStore:
             )
             if not ended:
                 return False
-            await transaction.fetch(
-                "insert_event",
-                id=event.id,
-                watch_id=event.watch_id,
-                type=event.type,
-                created_at=event.created_at,
-                body=event.body,
-                raw=event.raw,
-            )
+            await _insert_event(transaction, event)
             own = await transaction.fetch("targets_of_watches", ids=rows.text([ending.watch_id]))
             targets = [*map(rows.target, own), *ending.routed]
             await _insert_deliveries(transaction, ending.watch_id, event.id, targets, now)
@@ -313,25 +306,28 @@ class SqliteStore:
 
     # keeping house
 
-    async def block(self, provider: str, block: Block | None) -> None:
+    async def record_standing(
+        self, provider: str, standing: Standing, event: Event | None, targets: Sequence[Target], now: float
+    ) -> None:
         """See Store."""
 
         async def write(transaction: Transaction) -> None:
-            if block is None:
-                await transaction.fetch("clear_block", provider=provider)
-            else:
-                await transaction.fetch("set_block", provider=provider, until=block.until, reason=block.reason)
+            await transaction.fetch("set_standing", provider=provider, **asdict(standing))
+            if event is not None:
+                await _insert_event(transaction, event)
+                await _insert_deliveries(transaction, None, event.id, targets, now)
 
         await self._writer.commit(write)
 
-    async def blocks(self) -> Mapping[str, Block]:
+    async def standings(self) -> Mapping[str, Standing]:
         """See Store."""
-        return {row["provider"]: Block(row["until"], row["reason"]) for row in await self._read("blocks")}
+        return {row["provider"]: rows.standing(row) for row in await self._read("standings")}
 
     async def prune(self, *, ended_before: float, limit: int) -> int:
         """See Store."""
 
         async def write(transaction: Transaction) -> int:
+            await transaction.fetch("prune_provider_events", ended_before=ended_before, limit=limit)
             return len(await transaction.fetch("prune", ended_before=ended_before, limit=limit))
 
         return await self._writer.commit(write)
@@ -360,8 +356,20 @@ class SqliteStore:
         await self._writer.commit(write)
 
 
+async def _insert_event(transaction: Transaction, event: Event) -> None:
+    await transaction.fetch(
+        "insert_event",
+        id=event.id,
+        watch_id=event.watch_id,
+        type=event.type,
+        created_at=event.created_at,
+        body=event.body,
+        raw=event.raw,
+    )
+
+
 async def _insert_deliveries(
-    transaction: Transaction, watch_id: str, event_id: str, targets: Iterable[Target], now: float
+    transaction: Transaction, watch_id: str | None, event_id: str, targets: Iterable[Target], now: float
 ) -> None:
     await transaction.many(
         "insert_delivery",

@@ -17,6 +17,7 @@ from relay.core.observation import Job, Status
 from relay.core.ports import Store
 from relay.core.routing import Route
 from relay.core.schedule import Bounds
+from relay.core.standing import Footing
 from relay.core.watch import Following, NewWatch, Target
 from relay.metrics import Metrics
 from relay.poller import Account, Poller
@@ -58,9 +59,10 @@ class Bench:
             transport=self.transport,
             clock=self.clock,
             entropy=EvenEntropy(),
-            routes=[Route((OPS,), statuses=frozenset({Status.FAILED}))],
+            routes=[Route((OPS,), statuses=frozenset({Status.FAILED}), operators=(OPS,))],
             metrics=Metrics(),
             on_end=self.ended.append,
+            on_event=lambda: None,
         )
 
     def _answer(self, request: Request) -> Reply:
@@ -142,10 +144,10 @@ async def test_a_rest_survives_a_restart(bench: Bench) -> None:
     await bench.watch("a", Response(429, {"retry-after": "42"}))
     await bench.step()
 
-    blocks = await bench.store.blocks()
+    standing = (await bench.store.standings())["plain"]
 
-    assert blocks["plain"].until == bench.clock.now() + 42
-    assert blocks["plain"].reason == "rate_limited"
+    assert standing.rest_until == bench.clock.now() + 42
+    assert standing.footing is Footing.WORKING
 
 
 async def test_a_refused_key_ends_no_watch_and_is_read_again(bench: Bench) -> None:
@@ -153,7 +155,7 @@ async def test_a_refused_key_ends_no_watch_and_is_read_again(bench: Bench) -> No
 
     await bench.step()
     assert await bench.status(watch_id) is Status.QUEUED
-    assert await bench.step(14.9) == 0
+    assert await bench.step(4.9) == 0
     assert await bench.step(0.2) == 1
 
     assert await bench.status(watch_id) is Status.COMPLETED
@@ -233,3 +235,72 @@ async def test_claims_stop_at_two_rounds_of_the_concurrency(store: Store) -> Non
         await bench.watch(f"j{number}", says("running"))
 
     assert await bench.step() == 6
+
+
+async def told(bench: Bench) -> list[str]:
+    """Return the news of the provider that went out so far."""
+    claimed = await bench.store.claim_due_deliveries(bench.clock.now(), until=9e9, limit=99, per_lane=99, busy={})
+    return [item.event.type for item in claimed if item.event.watch_id is None]
+
+
+async def test_a_refused_key_is_told_once_probed_by_one_poll_and_its_return_told_too(bench: Bench) -> None:
+    for number in range(4):
+        await bench.watch(f"j{number}", Response(401), says("completed"))
+
+    assert [await bench.step(seconds) for seconds in (0, 4.9, 0.2, 0.1)] == [4, 0, 1, 3]
+
+    assert await told(bench) == ["provider.unauthorized", "provider.recovered"]
+    assert {await bench.status((await bench.store.watch(f"plain:j{n}")).watch.id) for n in range(4)} == {
+        Status.COMPLETED
+    }
+
+
+async def test_an_outage_is_told_once_however_many_watches_it_hits(bench: Bench) -> None:
+    for number in range(30):
+        await bench.watch(f"j{number}", *[Response(503)] * 3, says("running"))
+
+    for _ in range(600):
+        await bench.step(1)
+
+    assert await told(bench) == ["provider.unreachable", "provider.recovered"]
+
+
+async def test_a_hiccup_of_many_polls_at_once_is_no_outage(bench: Bench) -> None:
+    for number in range(30):
+        await bench.watch(f"j{number}", Response(503), says("running"))
+
+    for _ in range(60):
+        await bench.step(0.2)
+
+    assert await told(bench) == []
+
+
+async def test_a_day_long_rate_limit_is_a_spent_quota(bench: Bench) -> None:
+    await bench.watch("a", Response(429, {"retry-after": "86400"}), says("completed"))
+    await bench.step()
+
+    assert await told(bench) == ["provider.quota_exhausted"]
+    assert await bench.step(86399) == 0
+    assert await bench.step(2) == 1
+
+
+async def test_a_job_forbidden_among_others_that_work_is_not_found(bench: Bench) -> None:
+    alien = await bench.watch("alien", Response(403))
+    ours = await bench.watch("ours", says("running"))
+
+    for _ in range(60):
+        await bench.step(1)
+
+    assert await bench.status(alien) is Status.NOT_FOUND
+    assert await bench.status(ours) is Status.RUNNING
+    assert await told(bench) == []
+
+
+async def test_a_403_for_everything_is_the_key_and_ends_nothing(bench: Bench) -> None:
+    watches = [await bench.watch(f"j{number}", Response(403)) for number in range(3)]
+
+    for _ in range(300):
+        await bench.step(1)
+
+    assert {await bench.status(watch_id) for watch_id in watches} == {Status.QUEUED}
+    assert await told(bench) == ["provider.unauthorized"]

@@ -3,11 +3,13 @@
 import asyncio
 import sqlite3
 import stat
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from relay.core.errors import StoreError, StoreUnusable
+from relay.core.standing import Standing
 from relay.store import open_sqlite
 from relay.store.opening import connect, open_writer
 from relay.store.sql import schema_steps
@@ -114,15 +116,16 @@ async def test_writers_that_share_a_commit_fail_alone(tmp_path: Path) -> None:
     connection = await open_writer(tmp_path / "relay.db")
     writer = Writer(connection)
 
-    def blocking(name: str, reason: str | None):  # type: ignore[no-untyped-def]
+    def recording(name: str, footing: str):  # type: ignore[no-untyped-def]
         async def write(transaction: Transaction) -> str:
-            await transaction.fetch("set_block", provider=name, until=1.0, reason=reason)
+            columns = asdict(Standing()) | {"footing": footing}
+            await transaction.fetch("set_standing", provider=name, **columns)
             return name
 
         return write
 
     waiting = [
-        asyncio.ensure_future(writer.commit(blocking(name, None if name == "bad" else "x")))
+        asyncio.ensure_future(writer.commit(recording(name, "crooked" if name == "bad" else "working")))
         for name in ("a", "bad", "b")
     ]
     await asyncio.sleep(0)
@@ -134,7 +137,7 @@ async def test_writers_that_share_a_commit_fail_alone(tmp_path: Path) -> None:
     assert isinstance(results[1], StoreError)
     await connection.close()
     reader = await connect(tmp_path / "relay.db", read_only=True)
-    rows = list(await reader.execute_fetchall("SELECT provider FROM blocks ORDER BY provider"))
+    rows = list(await reader.execute_fetchall("SELECT provider FROM standings ORDER BY provider"))
     assert [row["provider"] for row in rows] == ["a", "b"]
     await reader.close()
 

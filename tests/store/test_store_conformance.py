@@ -8,9 +8,10 @@ import pytest
 from relay.core import ids
 from relay.core.delivery import Attempt, DeliveryState, Settlement, Trigger, VerdictKind
 from relay.core.errors import Conflict, NotFound
-from relay.core.event import outcome_event
+from relay.core.event import outcome_event, provider_event
 from relay.core.observation import Job, Observation, Output, Status
-from relay.core.ports import Block, DeliveryFilter, Ending, Outgoing, Store, WatchFilter
+from relay.core.ports import DeliveryFilter, Ending, Outgoing, Store, WatchFilter
+from relay.core.standing import Footing, Standing
 from relay.core.watch import Continue, NewWatch, Target, Watch
 
 NOW = 1_800_000_000.0
@@ -455,14 +456,32 @@ class TestDelivering:
 
 
 class TestKeepingHouse:
-    async def test_blocks_are_remembered_until_they_are_lifted(self, store: Store) -> None:
-        await store.block("getimg", Block(NOW + 9, "rate_limited"))
-        await store.block("getimg", Block(NOW + 99, "unauthorized"))
-        assert await store.blocks() == {"getimg": Block(NOW + 99, "unauthorized")}
+    async def test_the_last_standing_of_a_credential_is_remembered(self, store: Store) -> None:
+        resting = Standing(Footing.UNAUTHORIZED, NOW, NOW + 99, 1, 2, NOW - 5, 3, NOW - 9, "HTTP 401")
+        await store.record_standing("getimg", Standing(), None, (), NOW)
+        await store.record_standing("getimg", resting, None, (), NOW)
 
-        await store.block("getimg", None)
+        assert await store.standings() == {"getimg": resting}
 
-        assert await store.blocks() == {}
+    async def test_news_of_a_provider_is_delivered_and_pruned_when_old(self, store: Store) -> None:
+        standing = Standing(Footing.UNREACHABLE, NOW, detail="HTTP 503")
+        event = provider_event("getimg", "provider.unreachable", standing, NOW)
+        for _ in range(2):
+            await store.record_standing("getimg", standing, event, [OPS], NOW)
+
+        (outgoing,) = await claim(store)
+
+        assert (outgoing.event, outgoing.delivery.watch_id, outgoing.delivery.target) == (event, None, OPS)
+        delivery_id = outgoing.delivery.id
+        assert (await store.delivery(delivery_id)).event_type == "provider.unreachable"
+        await store.prune(ended_before=NOW + 500, limit=9)
+        assert (await store.delivery(delivery_id)).delivery.state is DeliveryState.PENDING
+        await store.settle_attempt(
+            attempt(delivery_id, VerdictKind.DELIVERED), final(delivery_id, DeliveryState.DELIVERED)
+        )
+        await store.prune(ended_before=NOW + 500, limit=9)
+        with pytest.raises(NotFound):
+            await store.delivery(delivery_id)
 
     async def test_pruning_takes_old_settled_watches_only(self, store: Store) -> None:
         await added(store, new(1))

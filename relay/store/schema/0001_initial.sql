@@ -44,7 +44,7 @@ CREATE TABLE watch_targets (
 CREATE TABLE events (
     seq        INTEGER PRIMARY KEY AUTOINCREMENT,
     id         TEXT NOT NULL UNIQUE,
-    watch_id   TEXT NOT NULL REFERENCES watches (id) ON DELETE CASCADE,
+    watch_id   TEXT REFERENCES watches (id) ON DELETE CASCADE, -- NULL: about a provider
     type       TEXT NOT NULL,
     created_at REAL NOT NULL,
     body       TEXT NOT NULL,
@@ -55,7 +55,7 @@ CREATE TABLE events (
 CREATE TABLE deliveries (
     id              TEXT PRIMARY KEY,
     event_id        TEXT NOT NULL REFERENCES events (id) ON DELETE CASCADE,
-    watch_id        TEXT NOT NULL REFERENCES watches (id) ON DELETE CASCADE,
+    watch_id        TEXT REFERENCES watches (id) ON DELETE CASCADE,
     key             TEXT NOT NULL,
     lane            TEXT NOT NULL,
     name            TEXT,
@@ -95,9 +95,18 @@ CREATE TABLE attempts (
 
 CREATE INDEX attempts_of_delivery ON attempts (delivery_id);
 
--- Credentials that must not be used for now: a rate limit, or a key that was refused.
-CREATE TABLE blocks (
-    provider   TEXT PRIMARY KEY,
-    until      REAL NOT NULL,
-    reason     TEXT NOT NULL
+CREATE INDEX events_of_providers ON events (created_at) WHERE watch_id IS NULL;
+
+-- How each credential stands with its provider: see relay.core.standing.
+CREATE TABLE standings (
+    provider      TEXT PRIMARY KEY,
+    footing       TEXT NOT NULL CHECK (footing IN ('working', 'unauthorized', 'quota_exhausted', 'unreachable')),
+    since         REAL NOT NULL,
+    rest_until    REAL NOT NULL,
+    failures      INTEGER NOT NULL,
+    refusals      INTEGER NOT NULL,
+    failing_since REAL NOT NULL,
+    rests         INTEGER NOT NULL,
+    worked_at     REAL NOT NULL,
+    detail        TEXT
 ) STRICT, WITHOUT ROWID;

@@ -1,0 +1,148 @@
+"""How a credential stands with its provider, and what a change of that is worth telling.
+
+Trouble belongs to its owner: a refused key or an outage concerns every watch of
+the credential, so it is told once, and the watches wait.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from relay.core.observation import Answer, Trouble, TroubleKind
+
+REFUSALS_BEFORE_PAUSE = 3
+REFUSED_FOR_S = 30.0
+"""Polls in a row that must answer 403, and how long nothing else must have worked, before it is the key."""
+FAILURES_BEFORE_OPEN = 5
+"""Polls in a row that must fail before the provider counts as unreachable."""
+OUTAGE_S = 10.0
+"""How long they must have failed, so that a hiccup of many polls at once is none."""
+QUOTA_S = 300.0
+"""A rate limit that asks for more patience than this is a spent quota, worth telling."""
+
+_PROBE_FIRST_S = 5.0
+_PROBE_LIMIT_S = 60.0
+_RATE_LIMIT_REST_S = 5.0
+
+
+class Footing(StrEnum):
+    """What polls of a credential come to."""
+
+    WORKING = "working"
+    UNAUTHORIZED = "unauthorized"
+    QUOTA_EXHAUSTED = "quota_exhausted"
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A credential's state.
+
+    Until `rest_until` nobody polls; after it, while the footing is bad, one
+    poll at a time probes.  `failures` and `refusals` count answers in a row,
+    `failing_since` is the first of them, `rests` the rests of this trouble;
+    `worked_at` is when the credential last worked.
+    """
+
+    footing: Footing = Footing.WORKING
+    since: float = 0.0
+    rest_until: float = 0.0
+    failures: int = 0
+    refusals: int = 0
+    failing_since: float = 0.0
+    rests: int = 0
+    worked_at: float = 0.0
+    detail: str | None = None
+
+    @property
+    def probing(self) -> bool:
+        """Whether only one poll at a time may find out if the trouble is over."""
+        return self.footing is not Footing.WORKING
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The standing after an answer; `tell` is the type of the event that it is worth, if any."""
+
+    standing: Standing
+    tell: str | None = None
+
+
+def attributed(standing: Standing, answer: Answer, *, asked_before: float) -> Answer:
+    """Return an answer as it concerns its watch.
+
+    A 403 says that the job is not ours where the credential has worked since
+    the last question about that job, `asked_before`: to us there is no such
+    job.  Any other 403 may be the credential's, and ends nothing.
+    """
+    if not isinstance(answer, Trouble) or answer.kind is not TroubleKind.FORBIDDEN:
+        return answer
+    works = standing.worked_at > asked_before
+    return replace(answer, kind=TroubleKind.MISSING if works else TroubleKind.UNAUTHORIZED)
+
+
+def after_answer(standing: Standing, answer: Answer, *, now: float, sample: float) -> Change:
+    """Return how a credential stands after one more answer, which arrived at `now`."""
+    if not isinstance(answer, Trouble) or answer.kind in (TroubleKind.MISSING, TroubleKind.REFUSED):
+        return _working(standing, now)
+    match answer.kind:
+        case TroubleKind.UNAUTHORIZED:
+            return _unauthorized(standing, answer, now, sample)
+        case TroubleKind.FORBIDDEN:
+            return _forbidden(standing, answer, now, sample)
+        case TroubleKind.RATE_LIMITED:
+            return _rate_limited(standing, answer, now, sample)
+        case _:
+            return _failed(standing, answer, now, sample)
+
+
+def _working(standing: Standing, now: float) -> Change:
+    if standing.footing is Footing.WORKING:
+        return Change(Standing(since=standing.since, rest_until=standing.rest_until, worked_at=now))
+    return Change(Standing(since=now, worked_at=now), tell="provider.recovered")
+
+
+def _unauthorized(standing: Standing, trouble: Trouble, now: float, sample: float) -> Change:
+    return _rest(standing, Footing.UNAUTHORIZED, trouble, now, sample)
+
+
+def _forbidden(standing: Standing, trouble: Trouble, now: float, sample: float) -> Change:
+    counted = replace(standing, refusals=standing.refusals + 1)
+    lasting = counted.refusals >= REFUSALS_BEFORE_PAUSE and now - standing.worked_at >= REFUSED_FOR_S
+    if not lasting and standing.footing is Footing.WORKING:
+        return Change(counted)
+    return _rest(counted, Footing.UNAUTHORIZED, trouble, now, sample)
+
+
+def _rate_limited(standing: Standing, trouble: Trouble, now: float, sample: float) -> Change:
+    wait = trouble.retry_after_s if trouble.retry_after_s is not None else _RATE_LIMIT_REST_S
+    if wait > QUOTA_S:
+        return _rest(standing, Footing.QUOTA_EXHAUSTED, trouble, now, sample)
+    return Change(replace(standing, rest_until=max(standing.rest_until, now + wait * (1 + 0.05 * sample))))
+
+
+def _failed(standing: Standing, trouble: Trouble, now: float, sample: float) -> Change:
+    failures = standing.failures + 1
+    failing_since = standing.failing_since if standing.failures else now
+    counted = replace(standing, failures=failures, failing_since=failing_since)
+    lasting = failures >= FAILURES_BEFORE_OPEN and now - failing_since >= OUTAGE_S
+    if not lasting and standing.footing is Footing.WORKING:
+        return Change(counted)
+    footing = standing.footing if standing.probing else Footing.UNREACHABLE
+    return _rest(counted, footing, trouble, now, sample)
+
+
+def _rest(standing: Standing, footing: Footing, trouble: Trouble, now: float, sample: float) -> Change:
+    """Let the credential rest, longer each time, and tell of a trouble that is new."""
+    new = standing.footing is not footing
+    rests = 1 if new else standing.rests + (now >= standing.rest_until)
+    probe_s = min(_PROBE_FIRST_S * 2.0 ** min(rests - 1, 10), _PROBE_LIMIT_S) * (1 + 0.1 * sample)
+    wait = max(probe_s, trouble.retry_after_s or 0.0)
+    rested = replace(
+        standing,
+        footing=footing,
+        since=now if new else standing.since,
+        rest_until=max(standing.rest_until, now + wait) if new or now >= standing.rest_until else standing.rest_until,
+        rests=rests,
+        detail=trouble.detail,
+    )
+    return Change(rested, tell=f"provider.{footing}" if new else None)
