@@ -50,11 +50,12 @@ class Scalar:
 
 @dataclass(slots=True)
 class _Frame:
-    """An open table (`index` is None) or array; `key` is the path whose value is due."""
+    """An open table (`index` is None) or array; `key` is the path whose value is due, or was just read."""
 
     path: Path
     index: int | None = None
     key: Path | None = None
+    filled: bool = False
 
     @property
     def due(self) -> Path | None:
@@ -63,11 +64,16 @@ class _Frame:
 
 @dataclass(slots=True)
 class Scan:
-    """A text, the place of each key and array item, and its scalars in order."""
+    """A text, the place of each key and array item, and its scalars in order.
+
+    After a value where none belongs, as a missing quote brings about, nothing
+    up to the end of the line has a path.
+    """
 
     text: str
     places: dict[Path, Place] = field(default_factory=dict)
     scalars: list[Scalar] = field(default_factory=list)
+    _lost: bool = False
     _starts: list[int] = field(default_factory=list)
     _arrays: dict[Path, int] = field(default_factory=dict)
     _frames: list[_Frame] = field(default_factory=lambda: [_Frame(())])
@@ -90,8 +96,9 @@ class Scan:
                 self.scalars.append(Scalar(None, position, blank.end()))
             return blank.end()
         if self.text[position] == "\n":
+            self._lost = False
             if frame.index is None:
-                frame.key = None
+                frame.key, frame.filled = None, False
             return position + 1
         if len(self._frames) == 1 and frame.key is None and (header := _HEADER.match(self.text, position)):
             self._enter(header)
@@ -126,22 +133,30 @@ class Scan:
         for part in _PART.finditer(key[1]):
             path = (*path, _unquoted(part[0]))
             self._mark(path, key.start(1) + part.start(), len(part[0]))
-        frame.key = path
+        frame.key, frame.filled = path, False
 
     def _value(self, scalar: re.Match[str]) -> None:
+        path = self._fill()
+        self.scalars.append(Scalar(path, scalar.start(), scalar.end()))
+        if path is not None:
+            self._mark(path, scalar.start(), len(scalar[0].partition("\n")[0]))
+
+    def _fill(self) -> Path | None:
+        """Return the path of the value that begins here."""
         frame = self._frames[-1]
-        self.scalars.append(Scalar(frame.due, scalar.start(), scalar.end()))
-        if frame.index is not None:
-            self._mark((*frame.path, frame.index), scalar.start(), len(scalar[0].partition("\n")[0]))
+        self._lost = self._lost or frame.filled or frame.due is None
+        frame.filled = True
+        return None if self._lost else frame.due
 
     def _punctuation(self, position: int) -> None:
         frame, character = self._frames[-1], self.text[position]
-        if character in "[{" and frame.due is not None and len(self._frames) < _DEEPEST:
-            if frame.index is not None:
-                self._mark(frame.due, position, 1)
-            self._frames.append(_Frame(frame.due, 0 if character == "[" else None))
+        if character in "[{" and len(self._frames) < _DEEPEST:
+            path = self._fill()
+            if path is not None:
+                self._mark(path, position, 1)
+                self._frames.append(_Frame(path, 0 if character == "[" else None))
         elif character == ",":
-            frame.key = None
+            frame.key, frame.filled = None, False
             frame.index = None if frame.index is None else frame.index + 1
         elif character in "]}" and len(self._frames) > 1 and (character == "]") == (frame.index is not None):
             self._frames.pop()

@@ -1,6 +1,7 @@
 """From a file to a configuration, or to a report of everything that is wrong with it."""
 
 import os
+import re
 import stat
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -21,6 +22,8 @@ _LIMIT = 1024 * 1024
 _SYSTEM_WIDE = Path("/etc/relay/config.toml")
 _SECRETIVE = {"api_key", "secret", "secrets", "url", "hash", "base_url"}
 """Keys whose values are not shown, because they are secrets or, mistakenly, might be."""
+_HARMLESS = re.compile(r"[\w .:/\[\]-]{0,80}")
+"""What values look like that are shown: a quote or an equals sign in one means that it swallowed its neighbours."""
 _SHOWN = {
     "listen", "grace", "level", "format", "name", "scopes", "allow_http", "allow_networks", "first", "max_gap",
     "give_up_after", "preset", "spec", "min_interval", "max_interval", "rate", "concurrency", "detection_lag",
@@ -107,12 +110,14 @@ def _read(path: Path) -> bytes:
 def _shows(path: KeyPath, value: str) -> bool:
     """Tell whether a report may show the value at `path`: where the key is known to hold no secret."""
     names = [part for part in path if isinstance(part, str)]
+    if not _HARMLESS.fullmatch(value):
+        return False
     if names == ["store", "url"]:
         return True
     secretive = bool(_SECRETIVE.intersection(names))
     if names[-1] in ("env", "file", "credential") and secretive:
         return is_reference({names[-1]: value})
-    return names[-1] in _SHOWN and not secretive
+    return names[-1] in _SHOWN and not secretive and "://" not in value
 
 
 def _unreadable(config: Config) -> list[Problem]:

@@ -43,6 +43,7 @@ def test_an_inline_secret_is_refused_with_the_three_ways_out(report):
         f"{SECRET}",
         f'[[routes]]\nto = ["ops",\n[providers.getimg]\napi_key = "{SECRET}" x',
         f'[[routes]]\nto = [\napi_key = "{SECRET}"',
+        f'[auth]\ntokens = [{{ name = shop", hash = "{SECRET}", scopes = ["read"] }}]',
         f'[server]\nlisten = """x\n{SECRET}\n""" x',
     ],
 )

@@ -139,9 +139,11 @@ def test_an_absolute_store_stays_where_it_is(load_text):
             'no route leads to "x"',
         ),
         (
-            '[providers.getimg]\n[destinations]\nx = { type = "callback", url = "https://x.test" }\n'
-            '[[routes]]\nmatch = { provider = ["getimgg"] }\nto = ["x"]',
-            "5:23",
+            (
+                '[providers.getimg]\n[[routes]]\nmatch = { provider = ["getimgg"] }\nto = ["x"]\n'
+                '[destinations]\nx = { type = "callback", url = "https://x.test" }'
+            ),
+            "3:23",
             'there is no provider "getimgg"',
         ),
         ('[providers.getimg]\napi_key = { env = "ABSENT" }', "2:1", "environment variable ABSENT is not set"),
