@@ -99,15 +99,10 @@ def _code(response: Response) -> str:
 
 
 def _rich(told: Notice) -> Mapping[str, object]:
-    blocks: list[object] = [
-        {"type": "header", "text": _plain_text(told.title, _HEADER_LIMIT)},
-        {
-            "type": "section",
-            "fields": [_plain_text(f"{fact.name}: {fact.value}", _FIELD_LIMIT) for fact in told.facts],
-        },
-    ]
-    if not told.facts:
-        del blocks[1]
+    blocks: list[object] = [{"type": "header", "text": _plain_text(told.title, _HEADER_LIMIT)}]
+    if told.facts:
+        fields = [_plain_text(f"{fact.name}: {fact.value}", _FIELD_LIMIT) for fact in told.facts]
+        blocks.append({"type": "section", "fields": fields})
     if told.error is not None:
         blocks.append({"type": "section", "text": _plain_text(told.error, _ERROR_LIMIT)})
     blocks += [
