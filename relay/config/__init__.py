@@ -7,6 +7,7 @@ Secrets stay references until they are read.
 from relay.config.loading import ConfigInvalid, find, load
 from relay.config.schema import config_schema
 from relay.config.secrets import Plain, Secret, SecretUnreadable, ensure_signing_secret, read_signing_secret, resolve
+from relay.config.show import Setting, settings_in_force
 from relay.config.values import (
     Auth,
     Callbacks,
@@ -43,6 +44,7 @@ __all__ = [
     "Secret",
     "SecretUnreadable",
     "Server",
+    "Setting",
     "Store",
     "Token",
     "config_schema",
@@ -51,4 +53,5 @@ __all__ = [
     "load",
     "read_signing_secret",
     "resolve",
+    "settings_in_force",
 ]
