@@ -71,7 +71,7 @@ def ascii_host(host: str) -> str:
 
     Raises ValueError for a name that IDNA cannot carry.
     """
-    folded = unicodedata.normalize("NFKC", host).replace("\u3002", ".").lower()
+    folded = unicodedata.normalize("NFKC", host).lower()
     if folded.isascii():
         return folded
     return URL.build(scheme="https", host=folded).raw_host or ""

@@ -119,10 +119,7 @@ def texts(value: object) -> Iterator[str]:
         yield value
 
 
-@untimed
-@given(data=datas, reason=reasons)
-def test_slack_messages_keep_every_limit(data: object, reason: str | None) -> None:
-    message = posted(SLACK, data, reason)
+def check_slack_limits(message: dict[str, object]) -> None:
     assert 0 < length(message["text"]) <= 4000
     blocks = message.get("blocks", [])
     assert isinstance(blocks, list)
@@ -140,20 +137,7 @@ def test_slack_messages_keep_every_limit(data: object, reason: str | None) -> No
     assert total <= 12_000
 
 
-@untimed
-@given(data=datas, reason=reasons)
-def test_slack_messages_cannot_mention_anyone_or_forge_a_link(data: object, reason: str | None) -> None:
-    for shown in texts(posted(SLACK, data, reason)):
-        bare = re.sub(r"<https?://[^<>|\s]+\|Output \d+[^<>]*>", "", shown, flags=re.IGNORECASE)
-        assert "<" not in bare
-        assert ">" not in bare
-        assert not re.search(r"&(?!amp;|lt;|gt;)", shown)
-
-
-@untimed
-@given(data=datas, reason=reasons)
-def test_discord_messages_keep_every_limit(data: object, reason: str | None) -> None:
-    message = posted(DISCORD, data, reason)
+def check_discord_limits(message: dict[str, object]) -> None:
     assert message["allowed_mentions"] == {"parse": []}
     if "content" in message:
         assert 0 < length(message["content"]) <= 1900
@@ -169,6 +153,46 @@ def test_discord_messages_keep_every_limit(data: object, reason: str | None) -> 
     parts = [embed["title"], embed.get("description", ""), embed["footer"]["text"]]
     parts += [text for field in embed["fields"] for text in (field["name"], field["value"])]
     assert sum(map(length, parts)) <= 5700
+
+
+@untimed
+@given(data=datas, reason=reasons)
+def test_messages_keep_every_limit(data: object, reason: str | None) -> None:
+    check_slack_limits(posted(SLACK, data, reason))
+    check_discord_limits(posted(DISCORD, data, reason))
+
+
+@pytest.mark.parametrize("reason", [None, "message refused, plain text follows: HTTP 400"])
+@pytest.mark.parametrize("url_length", [200, 400, 700, 1100, 1500, 2000, 2800, 3500, 8000])
+@pytest.mark.parametrize("filling", ["&", "*", "x", "🌊"])
+def test_a_message_with_every_part_at_its_longest_keeps_every_limit(
+    filling: str, url_length: int, reason: str | None
+) -> None:
+    longest = filling * 10_000
+    url = "https://cdn.example/" + "x" * (url_length - 20)
+    data = {
+        "provider": longest,
+        "job_id": longest,
+        "status": longest,
+        "model": longest,
+        "outputs": [{"url": url, "content_type": longest, "expires_at": NOON}] * 15,
+        "error": {"user_message": longest, "moderated": True},
+        "cost": {"amount": 1e300, "currency": longest, "unit": longest, "quantity": 1e-300},
+        "watched_at": "2000-01-01T00:00:00Z",
+        "observed_at": "2026-11-21T12:00:00Z",
+    }
+    check_slack_limits(posted(SLACK, data, reason))
+    check_discord_limits(posted(DISCORD, data, reason))
+
+
+@untimed
+@given(data=datas, reason=reasons)
+def test_slack_messages_cannot_mention_anyone_or_forge_a_link(data: object, reason: str | None) -> None:
+    for shown in texts(posted(SLACK, data, reason)):
+        bare = re.sub(r"<https?://[^<>|\s]+\|Output \d+[^<>]*>", "", shown, flags=re.IGNORECASE)
+        assert "<" not in bare
+        assert ">" not in bare
+        assert not re.search(r"&(?!amp;|lt;|gt;)", shown)
 
 
 @untimed
