@@ -14,7 +14,6 @@ from relay.core.hazard import prior
 from relay.core.ports import Destination, Provider, Transport
 from relay.core.routing import Route
 from relay.core.schedule import Bounds
-from relay.core.signing import SigningSecret
 from relay.core.watch import Following, Target
 from relay.destinations import (
     CallbackDestination,
@@ -147,7 +146,7 @@ def callback_checker(settings: Config) -> Callable[[str], Target]:
 
 def outlets(settings: Config, *, trusted: Transport, guarded: Transport) -> Callable[[Target], Outlet | None]:
     """Return what finds the outlet of a target: named ones may reach any host, callback URLs public ones."""
-    signing = [SigningSecret.parse(settings.callbacks.secret.read())]
+    signing = [config.read_signing_secret(settings.callbacks.secret)]
     named = {name: Outlet(_destination(settings, name), trusted) for name in settings.destinations}
 
     def resolve(target: Target) -> Outlet | None:
@@ -168,4 +167,4 @@ def _destination(settings: Config, name: str) -> Destination:
             return DiscordDestination(url, chosen.retry)
         case DestinationType.CALLBACK:
             secret = chosen.secret or settings.callbacks.secret
-            return CallbackDestination(url, [SigningSecret.parse(secret.read())], chosen.retry, with_raw=chosen.raw)
+            return CallbackDestination(url, [config.read_signing_secret(secret)], chosen.retry, with_raw=chosen.raw)
