@@ -28,9 +28,7 @@ def check_job(spec: ProviderSpec, base_url: str, name: str, job: Job) -> Job:
         raise InvalidValue("job_id", f"does not look like one of {spec.title}: {spec.id_pattern}")
     params = _named(spec.params, name, job.params)
     for key, param in spec.params.items():
-        if key not in params and param.default is not None:
-            params[key] = param.default
-        if key not in params and param.required:
+        if key not in params and param.required and param.default is None:
             raise InvalidValue(f"params.{key}", f"is required by {name}")
     _check_address(spec.poll, base_url, name, params)
     return Job(job.id, params)
@@ -64,14 +62,18 @@ def _leaves_its_place(value: str) -> bool:
 
 def _check_address(poll: Poll, base_url: str, provider: str, params: Mapping[str, str]) -> None:
     """Refuse a job that names no place to ask at, or a place that is not the provider's."""
-    if poll.url_param is not None and poll.url_param in params:
-        check_url(f"params.{poll.url_param}", params[poll.url_param], base_url, poll.hosts)
+    if _has_own_url(poll, params):
+        check_url(f"params.{poll.url_param}", params[str(poll.url_param)], base_url, poll.hosts)
         return
     if poll.path is None:
         raise InvalidValue(f"params.{poll.url_param}", f"is required by {provider}")
     for name in template_names(poll.path):
         if name != "id" and name not in params:
             raise InvalidValue(f"params.{name}", f"is required by {provider}")
+
+
+def _has_own_url(poll: Poll, params: Mapping[str, str]) -> bool:
+    return poll.url_param is not None and poll.url_param in params
 
 
 def check_url(field: str, url: str, base_url: str, hosts: tuple[str, ...]) -> None:
@@ -100,11 +102,11 @@ def _is_host(name: str, allowed: str) -> bool:
 
 def status_request(spec: ProviderSpec, base_url: str, job: Job, secrets: Mapping[str, str], now: float) -> Request:
     """Return the request that asks about a job that passed `check_job`."""
-    poll, variables = spec.poll, {"id": job.id, **job.params}
+    poll, variables = spec.poll, variables_of(spec, job)
     query = {
         name: template.format_map(variables)
         for name, template in poll.query.items()
-        if all(variable in variables for variable in template_names(template))
+        if not _has_own_url(poll, job.params) and all(variable in variables for variable in template_names(template))
     }
     headers = {"Accept": "application/json", **poll.headers, **auth_headers(spec.auth, secrets, now)}
     body = None
@@ -116,16 +118,32 @@ def status_request(spec: ProviderSpec, base_url: str, job: Job, secrets: Mapping
 
 
 def status_url(spec: ProviderSpec, base_url: str, job: Job) -> str:
-    """Return where a job's status stands, without the query."""
-    given = job.params.get(spec.poll.url_param or "")
-    return given or base_url + fill_path(spec, spec.poll.path or "", {"id": job.id, **job.params})
+    """Return where a job's status stands: its own URL, or the path without the query."""
+    if _has_own_url(spec.poll, job.params):
+        return job.params[str(spec.poll.url_param)]
+    return base_url + fill_path(spec, spec.poll.path or "", variables_of(spec, job))
+
+
+class Variables(dict[str, str]):
+    """What templates are filled with; raises InvalidValue for a parameter that the job lacks."""
+
+    def __missing__(self, name: str) -> str:
+        raise InvalidValue(f"params.{name}", "is missing: this job was registered under another description")
+
+
+def variables_of(spec: ProviderSpec, job: Job, **more: str) -> Variables:
+    """Return the variables of a job: its id, its parameters, the defaults of those it was not given."""
+    defaults = {name: param.default for name, param in spec.params.items() if param.default is not None}
+    return Variables(defaults | {"id": job.id, **job.params, **more})
 
 
 def fill_path(spec: ProviderSpec, template: str, variables: Mapping[str, str]) -> str:
     """Fill a path, escaping each variable as one segment, or segment by segment where it is a resource name."""
     names = {name for name, param in spec.params.items() if param.slashes} | ({"id"} if spec.id_pattern else set())
     return template.format_map(
-        {name: quote(value, safe="/:@!$&'()*+,;=" if name in names else "") for name, value in variables.items()}
+        Variables(
+            {name: quote(value, safe="/:@!$&'()*+,;=" if name in names else "") for name, value in variables.items()}
+        )
     )
 
 

@@ -25,8 +25,12 @@ Serve = Callable[[str], str]
 
 
 def outputs(spec: Outputs, body: Any, base_url: str, ended_at: float, serve: Serve | None = None) -> tuple[Output, ...]:
-    """Return the outputs that `spec` finds; relative URLs are resolved against `base_url`."""
+    """Return the outputs that `spec` finds; relative URLs are resolved against `base_url`.
+
+    Where an output may be plain text, only absolute URLs are taken for one.
+    """
     found: list[Output] = []
+    base_url = "" if spec.text else base_url
     for item in _items(spec.items.find(body)):
         url = _url_of(spec, item, base_url, serve)
         if url is not None:

@@ -14,7 +14,7 @@ from relay.core.instant import parse_instant
 from relay.core.observation import Answer, Job, JobError, Observation, Output, Status, Trouble, TroubleKind
 from relay.core.text import one_line
 from relay.providers import extract, trouble
-from relay.providers.ask import check_job, check_url, fill_path, status_request, status_url, with_query
+from relay.providers.ask import check_job, check_url, fill_path, status_request, status_url, variables_of, with_query
 from relay.providers.auth import auth_headers, auth_query
 from relay.providers.paths import parse_json
 from relay.providers.spec import ErrorPaths, HttpRule, Outputs, ProviderSpec, Then, fold, template_names
@@ -54,7 +54,10 @@ class DeclaredProvider:
         self, job: Job, answers: Sequence[Response], secrets: Mapping[str, str], now: float
     ) -> Answer | Request:
         """See Provider."""
-        meaning = self._meaning(job, answers, secrets, now)
+        try:
+            meaning = self._meaning(job, answers, secrets, now)
+        except InvalidValue as error:
+            meaning = Trouble(TroubleKind.REFUSED, one_line(str(error)))
         return trouble.without_secrets(meaning, secrets) if isinstance(meaning, Trouble) else meaning
 
     def _meaning(
@@ -171,7 +174,7 @@ class DeclaredProvider:
         spec = self._spec
         outputs: tuple[Output, ...] = ()
         completed_at = parse_instant(spec.completed_at.find(body)) if spec.completed_at else None
-        if seen.status is Status.COMPLETED and spec.outputs is not None and not spec.outputs.text:
+        if seen.status is Status.COMPLETED and spec.outputs is not None:
             outputs = self._outputs(spec.outputs, job, body, completed_at or now)
         ended = replace(
             seen,
@@ -188,8 +191,7 @@ class DeclaredProvider:
 
     def _outputs(self, spec: Outputs, job: Job, body: Any, ended_at: float) -> tuple[Output, ...]:
         def serve(item: str) -> str:
-            variables = {"id": job.id, **job.params, "item": item}
-            return self._base_url + fill_path(self._spec, spec.address or "", variables)
+            return self._base_url + fill_path(self._spec, spec.address or "", variables_of(self._spec, job, item=item))
 
         return extract.outputs(spec, body, self._base_url, ended_at, serve if spec.address else None)
 
@@ -228,7 +230,7 @@ class DeclaredProvider:
                 return Trouble(TroubleKind.MALFORMED, one_line(f"the place of the result {error.message}"))
         else:
             found = {name: extract.text(paths.find(body), 500) for name, paths in then.variables.items()}
-            variables = {"id": job.id, **job.params, **{name: text for name, text in found.items() if text}}
+            variables = variables_of(spec, job, **{name: text for name, text in found.items() if text})
             needed = [variables.get(name, "") for name in template_names(then.path or "")]
             if any(value in ("", ".", "..") for value in needed):
                 return trouble.malformed(first, "it does not name the result")
@@ -246,6 +248,10 @@ class DeclaredProvider:
             return Observation(Status(meaning), seen.provider_status, model=seen.model)
         if body is None:
             return trouble.malformed(response)
+        refused = None if meaning else self._envelope(response, body, now)
+        if isinstance(refused, Trouble):
+            return refused
+        meaning = meaning or refused
         status = Status(meaning) if meaning else seen.status
         outputs = self._outputs(then.outputs, job, body, seen.completed_at or now)
         found = replace(seen, status=status, outputs=outputs, raw=_raw(response, body) or seen.raw)

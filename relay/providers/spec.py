@@ -21,6 +21,7 @@ Meaning = Literal[
     "expired",
     "missing",
     "unauthorized",
+    "forbidden",
     "rate_limited",
     "refused",
     "unavailable",
@@ -242,7 +243,7 @@ class Outputs(OutputFields):
     )
     common: OutputFields | None = Field(None, description="Facts that stand beside the items, from the body's root.")
     lifetime: DurationText | None = Field(None, description="How long outputs live, where the body does not say.")
-    text: bool = Field(default=False, description="The output is text rather than a URL; only its presence counts.")
+    text: bool = Field(default=False, description="Items may be text: that they are there counts as output.")
 
 
 class ErrorPaths(_Part):

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from relay.core.errors import InvalidValue
 from relay.core.event import outcome_event
 from relay.core.http import Request, Response
 from relay.core.observation import Job, Observation, Status, Trouble
+from relay.core.text import one_line
 from relay.core.watch import Watch
 from relay.providers import DeclaredProvider, load_preset, preset_names
 
@@ -47,7 +50,13 @@ CODES = st.one_of(
 def provider_of(name: str) -> tuple[DeclaredProvider, Job]:
     spec = load_preset(name)
     provider = DeclaredProvider(spec, name, spec.base_url or "https://own.example/base")
-    return provider, Job("job-1", {key: "value" for key, param in spec.params.items() if param.required})
+    job = next(Job(told.get("job", "job-1"), told.get("params", {})) for told in asked(name))
+    return provider, provider.check(job)
+
+
+@cache
+def asked(name: str) -> list[dict[str, Any]]:
+    return [tomllib.loads(path.read_text()) for path in sorted((CASES / name).glob("*/case.toml"))]
 
 
 def check_meaning(name: str, answers: list[Response]) -> None:
@@ -59,7 +68,7 @@ def check_meaning(name: str, answers: list[Response]) -> None:
         meaning = provider.interpret(job, answers * 2, SECRETS, NOW)
     if isinstance(meaning, Trouble):
         assert meaning.detail == meaning.detail.strip() != ""
-        assert meaning.detail.isprintable()
+        assert meaning.detail == one_line(meaning.detail, 400)
         assert len(meaning.detail) <= 310
     elif isinstance(meaning, Observation) and meaning.status.terminal:
         watch = Watch("wat_1", name, job, Status.RUNNING, created_at=NOW, deadline=NOW + 1, next_poll_at=NOW)
@@ -76,6 +85,7 @@ def test_any_json_value_is_an_observation_or_trouble(
     check_meaning(name, [Response(status, headers, json.dumps(value).encode())])
 
 
+@cache
 def recorded(name: str) -> list[Any]:
     bodies = []
     for path in sorted((CASES / name).glob("*/*.json")):
