@@ -57,10 +57,9 @@ def serve(config_path: Path | None) -> int:
     mask = SecretMask()
     log.configure(style="auto", level="info", mask=mask)
     try:
-        settings = load_settings(config_path)
+        settings = check_settings(config_path)
         config.ensure_signing_secret(settings.callbacks.secret, SystemEntropy().bytes)
         assembly.learn_secrets(settings, mask)
-        assembly.accounts(settings, mask)
     except ConfigInvalid as error:
         print(error.report, file=sys.stderr)  # noqa: T201 - the report is for a person, and keeps its lines
         return EXIT_CONFIG
@@ -79,6 +78,13 @@ def serve(config_path: Path | None) -> int:
         _log.critical("daemon.crashed", exc_info=group)
         return EXIT_ERROR
     return EXIT_OK
+
+
+def check_settings(config_path: Path | None) -> Config:
+    """Load the configuration and the provider files that it names; raises ConfigInvalid or RelayError."""
+    settings = load_settings(config_path)
+    assembly.accounts(settings, SecretMask())
+    return settings
 
 
 def load_settings(config_path: Path | None) -> Config:

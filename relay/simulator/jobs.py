@@ -53,7 +53,7 @@ class Jobs:
     default: Scenario = field(default_factory=Scenario)
     requests: list[StatusRequest] = field(default_factory=list)
     _jobs: dict[tuple[str, str], SimulatedJob] = field(default_factory=dict)
-    _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def add(
         self,

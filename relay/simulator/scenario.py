@@ -1,6 +1,7 @@
 """What happens to a simulated job, and how it is said."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
 _DIRECTIVE = re.compile(r"\[sim((?:\s+\w+=[^\s\]]+)*)\s*\]")
@@ -37,7 +38,7 @@ class Scenario:
             return default
         return default.changed(dict(pair.split("=", 1) for pair in found[1].split()))
 
-    def changed(self, values: dict[str, object]) -> "Scenario":
+    def changed(self, values: Mapping[str, object]) -> "Scenario":
         """Return this scenario with other values, given as text or JSON; raises ValueError for unknown ones."""
         known = {field.name for field in fields(self)}
         if unknown := set(values) - known:

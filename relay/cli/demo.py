@@ -1,0 +1,262 @@
+"""relay demo: the whole path on this machine, with simulated providers and receivers."""
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relay.cli.client import Client, Unreachable, watch_path
+from relay.cli.exit_codes import ExitCode
+from relay.core.signing import SigningSecret
+from relay.simulator import Behaviour, Received, Receiver, Scenario, Simulator
+
+_LIMIT_S = 20.0
+_READY_S = 10.0
+_STOP_S = 5.0
+_TICK_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A job of the demo, and what becomes of it."""
+
+    provider: str
+    job_id: str
+    told_to: str
+    expected: str
+    scenario: Scenario
+    params: tuple[tuple[str, str], ...] = ()
+
+
+STORIES = (
+    Story("getimg", "req-sunset", "app", "completed", Scenario(queued_s=0.5, running_s=2.0)),
+    Story("lumenfall", "video_capybara", "slow", "completed", Scenario(queued_s=0.3, running_s=1.0)),
+    Story(
+        "nanogpt",
+        "run-forbidden",
+        "app",
+        "failed",
+        Scenario(outcome="failed", moderated=True, running_s=1.5),
+        (("modelSlug", "veo2-video"),),
+    ),
+    Story("nanogpt-unified", "vid_changed-mind", "app", "cancelled", Scenario(outcome="cancelled", running_s=2.5)),
+)
+
+_CONFIG = """\
+[server]
+listen = "127.0.0.1:0"
+[log]
+format = "json"
+[callbacks]
+secret = {{ file = "callback-secret" }}
+allow_http = true
+allow_networks = ["127.0.0.0/8"]
+retry = {{ first = "1s", max_gap = "2s", give_up_after = "1m" }}
+[schedule]
+detection_lag = "300ms"
+{providers}
+[destinations.team-slack]
+type = "slack"
+url = {{ file = "slack-url" }}
+[destinations.team-discord]
+type = "discord"
+url = {{ file = "discord-url" }}
+[[routes]]
+match = {{ status = ["failed", "completed"] }}
+to = ["team-slack"]
+[[routes]]
+match = {{ status = ["failed", "cancelled"] }}
+to = ["team-discord"]
+"""
+
+
+@click.command()
+def demo() -> int:
+    """See the whole path on this machine, without keys.
+
+    Starts simulated providers, a receiver and the real daemon on a temporary
+    database, watches four jobs, and prints what was delivered.  Exits with 0
+    when every message arrived and every signature held, within 20 seconds.
+    """
+    with tempfile.TemporaryDirectory(prefix="relay-demo-") as folder:
+        try:
+            return asyncio.run(_demo(Path(folder)))
+        except (TimeoutError, RuntimeError, Unreachable) as error:
+            click.echo(f"error: {error}", err=True)
+            click.echo(_log_tail(Path(folder)), err=True)
+            return ExitCode.ERROR
+
+
+async def _demo(folder: Path) -> int:
+    started = time.monotonic()  # noqa: TID251 - a person's clock
+    secret = SigningSecret.of(os.urandom(24)).text
+    async with AsyncExitStack() as stack:
+        simulator = await stack.enter_async_context(Simulator())
+        receiver = await stack.enter_async_context(Receiver(secret))
+        receiver.behave("slow", Behaviour(statuses=[503], delay_s=1.0))
+        _write_configuration(folder, simulator, receiver, secret)
+        url = await stack.enter_async_context(_daemon(folder))
+        client = Client(url, None)
+        click.echo(f"simulated providers at {simulator.url}, receiver at {receiver.url}, relay at {url}\n")
+        ids = await asyncio.to_thread(_add, client, simulator, receiver)
+        async with asyncio.timeout(_LIMIT_S - _STOP_S):
+            await _show_progress(client, ids, receiver)
+        _print_received(receiver)
+    wrong = _what_is_wrong(receiver)
+    for sentence in wrong:
+        click.echo(f"error: {sentence}", err=True)
+    if not wrong:
+        took = time.monotonic() - started  # noqa: TID251 - likewise
+        click.echo(f"\n{len(STORIES)} jobs watched, ended and delivered in {took:.1f} s; every signature held.")
+    return ExitCode.ERROR if wrong else ExitCode.OK
+
+
+def _write_configuration(folder: Path, simulator: Simulator, receiver: Receiver, secret: str) -> None:
+    providers = "".join(
+        f'[providers.{name}]\napi_key = {{ env = "RELAY_DEMO_KEY" }}\n'
+        f'base_url = "{simulator.base_url(name)}"\nmin_interval = "200ms"\n'
+        for name in ("getimg", "lumenfall", "nanogpt", "nanogpt-unified")
+    )
+    (folder / "config.toml").write_text(_CONFIG.format(providers=providers))
+    for name, text in (
+        ("callback-secret", secret),
+        ("slack-url", receiver.slack_url),
+        ("discord-url", receiver.discord_url),
+    ):
+        (folder / name).touch(mode=0o600)
+        (folder / name).write_text(text)
+
+
+@asynccontextmanager
+async def _daemon(folder: Path) -> AsyncIterator[str]:
+    """Run the real daemon as a process of its own; give its address."""
+    log = (folder / "daemon.log").open("wb")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "relay",
+        "serve",
+        "--config",
+        str(folder / "config.toml"),
+        env={**os.environ, "RELAY_DEMO_KEY": "demo-key", "STATE_DIRECTORY": str(folder)},
+        stdout=log,
+        stderr=log,
+    )
+    try:
+        yield await _address(folder, process)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            try:
+                async with asyncio.timeout(_STOP_S):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+        log.close()
+
+
+async def _address(folder: Path, process: asyncio.subprocess.Process) -> str:
+    """Return where the daemon listens, as soon as its log says so."""
+    async with asyncio.timeout(_READY_S):
+        while process.returncode is None:
+            for line in (folder / "daemon.log").read_text().splitlines():
+                if '"daemon.started"' in line:
+                    return str(json.loads(line)["address"])
+            await asyncio.sleep(0.05)  # noqa: TID251 - likewise
+    raise RuntimeError("the daemon ended before it was ready")
+
+
+def _add(client: Client, simulator: Simulator, receiver: Receiver) -> list[str]:
+    ids = []
+    for story in STORIES:
+        simulator.add_job(story.provider, story.job_id, story.scenario)
+        watch = client.post(
+            "/v1/watches",
+            {
+                "provider": story.provider,
+                "job_id": story.job_id,
+                "params": dict(story.params),
+                "callback_url": receiver.callback_url(story.told_to),
+                "metadata": {"story": story.job_id},
+            },
+        )
+        click.echo(f"added    {story.provider:<16}{story.job_id:<18}{watch['id']}")
+        ids.append(watch["id"])
+    click.echo("")
+    return ids
+
+
+async def _show_progress(client: Client, ids: list[str], receiver: Receiver) -> None:
+    """Print every change of every watch until everything has arrived."""
+    seen: dict[str, str] = {}
+    while not _complete(receiver):
+        for watch_id in ids:
+            watch: dict[str, Any] = await asyncio.to_thread(client.get, watch_path(watch_id))
+            shown = f"{watch['status']} ({watch['provider_status']})" if watch["provider_status"] else watch["status"]
+            if seen.get(watch_id) != shown:
+                seen[watch_id] = shown
+                click.echo(f"watching {watch['provider']:<16}{watch['job_id']:<18}{shown}, {watch['polls']} polls")
+        await asyncio.sleep(_TICK_S)  # noqa: TID251 - likewise
+
+
+def _complete(receiver: Receiver) -> bool:
+    return all(len(receiver.of(kind)) >= number for kind, number in _expected_numbers().items())
+
+
+def _expected_numbers() -> dict[str, int]:
+    outcomes = [story.expected for story in STORIES]
+    return {
+        "callback": len(STORIES),
+        "slack": sum(outcome in ("failed", "completed") for outcome in outcomes),
+        "discord": sum(outcome in ("failed", "cancelled") for outcome in outcomes),
+    }
+
+
+def _print_received(receiver: Receiver) -> None:
+    click.echo("\ncallbacks, signature checked by the receiver:")
+    for item in receiver.of("callback"):
+        data = item.body["data"]
+        first = (data["outputs"] or [{"url": None}])[0]["url"] or (data["error"] or {}).get("user_message") or ""
+        tries = sum(other.webhook_id == item.webhook_id for other in receiver.received)
+        verdict = "verified" if item.verified else "NOT VERIFIED"
+        click.echo(f"  {verdict}  {item.body['type']:<15}{data['job_id']:<18}attempt {tries}  {first[:70]}")
+    click.echo("\nSlack messages:")
+    for item in receiver.of("slack"):
+        click.echo(f"  {item.body['text']}")
+    click.echo("\nDiscord messages:")
+    for item in receiver.of("discord"):
+        embed = item.body["embeds"][0]
+        click.echo(f"  {embed['title']}: {embed.get('description', '')}".rstrip(": "))
+
+
+def _what_is_wrong(receiver: Receiver) -> list[str]:
+    wrong = []
+    for story in STORIES:
+        arrived = [item for item in receiver.of("callback") if item.body["data"]["job_id"] == story.job_id]
+        wrong += _faults_of(story, arrived)
+    return wrong
+
+
+def _faults_of(story: Story, arrived: list[Received]) -> list[str]:
+    if not arrived:
+        return [f"no callback arrived for {story.job_id}"]
+    status = arrived[0].body["data"]["status"]
+    faults = [] if status == story.expected else [f"{story.job_id} was told as {status}, not {story.expected}"]
+    if not all(item.verified for item in arrived):
+        faults.append(f"the signature for {story.job_id} does not hold")
+    return faults
+
+
+def _log_tail(folder: Path) -> str:
+    log = folder / "daemon.log"
+    return "\n".join(log.read_text().splitlines()[-20:]) if log.exists() else ""

@@ -1,0 +1,130 @@
+"""relay serve, config, token and status."""
+
+import hashlib
+import json
+import secrets
+from pathlib import Path
+
+import click
+
+from relay.cli.common import client_of
+from relay.cli.exit_codes import ExitCode
+
+_CONFIG_OPTION = click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    help="The file; else $RELAY_CONFIG, ./config.toml or /etc/relay/config.toml.",
+)
+_TOKEN_BYTES = 32
+
+
+@click.command()
+@_CONFIG_OPTION
+def serve(config_path: Path | None) -> int:
+    """Run the daemon until it is told to stop.
+
+    \b
+    SIGTERM stops it in order, SIGHUP lets it read its secrets again.
+    Exit codes: 0 stopped, 1 failed, 78 wrong configuration.
+    """
+    from relay.daemon import serve as run
+
+    return run(config_path)
+
+
+@click.group()
+def config() -> None:
+    """Check and show the configuration."""
+
+
+@config.command("check")
+@_CONFIG_OPTION
+def check(config_path: Path | None) -> int:
+    """Tell everything that is wrong with the configuration, with line and caret; needs no daemon."""
+    from relay.config import ConfigInvalid
+    from relay.core.errors import RelayError
+    from relay.daemon import check_settings
+
+    try:
+        settings = check_settings(config_path)
+    except ConfigInvalid as error:
+        click.echo(error.report, err=True)
+        return ExitCode.CONFIG
+    except RelayError as error:
+        click.echo(f"error: {error}", err=True)
+        return ExitCode.CONFIG
+    for warning in settings.warnings:
+        click.echo(warning, err=True)
+    counted = f"{len(settings.providers)} providers, {len(settings.destinations)} destinations"
+    click.echo(f"{settings.path}: ok ({counted}, {len(settings.warnings)} warnings)")
+    return ExitCode.OK
+
+
+@config.command("show")
+@_CONFIG_OPTION
+def show(config_path: Path | None) -> int:
+    """Show every setting in force and where it comes from; secrets stay hidden."""
+    from relay.cli import output
+    from relay.config import ConfigInvalid, find, settings_in_force
+    from relay.providers import preset_names
+
+    try:
+        settings = settings_in_force(find(config_path), presets=preset_names())
+    except ConfigInvalid as error:
+        click.echo(error.report, err=True)
+        return ExitCode.CONFIG
+    output.table(("setting", "value", "origin"), ((item.key, str(item.value), item.origin) for item in settings))
+    return ExitCode.OK
+
+
+@config.command("schema")
+def schema() -> int:
+    """Print the JSON Schema of the configuration, for editors."""
+    from relay.config import config_schema
+
+    click.echo(json.dumps(config_schema(), indent=2))
+    return ExitCode.OK
+
+
+@click.group()
+def token() -> None:
+    """Make tokens for the API."""
+
+
+@token.command("create")
+@click.argument("name")
+@click.option("--scope", default="watch,read", show_default=True, help="Of watch, read and admin, by comma.")
+def create(name: str, scope: str) -> int:
+    """Make a token for NAME.  It is shown once; the configuration holds only its hash.
+
+    \b
+    Example:
+      relay token create shop --scope watch,read
+    """
+    scopes = [part.strip() for part in scope.split(",") if part.strip()]
+    unknown = sorted(set(scopes) - {"watch", "read", "admin"})
+    if unknown or not scopes:
+        raise click.UsageError("--scope takes watch, read and admin, separated by commas")
+    text = "rly_" + secrets.token_urlsafe(_TOKEN_BYTES)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    click.echo(text)
+    click.echo("Put this line into tokens = [ ... ] under [auth], and restart relay:", err=True)
+    line = f'{{ name = {json.dumps(name)}, hash = "sha256:{digest}", scopes = {json.dumps(scopes)} }},'
+    click.echo(line, err=True)
+    return ExitCode.OK
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def status(ctx: click.Context, as_json: bool) -> int:
+    """Tell whether the daemon is well; exits with 1 where it is not."""
+    ready = client_of(ctx).get("/readyz")
+    if as_json:
+        click.echo(json.dumps(ready))
+    else:
+        click.echo(ready["status"])
+        for name, check in ready["checks"].items():
+            click.echo(f"  {name:<20}{'ok' if check['ok'] else check['detail']}")
+    return ExitCode.OK if ready["status"] == "ready" else ExitCode.ERROR

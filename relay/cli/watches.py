@@ -1,0 +1,197 @@
+"""relay add, ls, show, poll and rm."""
+
+import sys
+from typing import Any
+
+import click
+
+from relay.cli import output
+from relay.cli.client import watch_path
+from relay.cli.common import client_of, pairs, references, resolve
+from relay.cli.exit_codes import ExitCode
+from relay.core.text import clean
+
+_ENDED = ("completed", "failed", "cancelled", "expired", "not_found", "timed_out")
+
+
+@click.command()
+@click.argument("provider")
+@click.argument("job_ids", nargs=-1, required=True, metavar="JOB_ID...")
+@click.option("--param", "params", multiple=True, metavar="K=V", help="A parameter that the provider needs.")
+@click.option("--callback-url", metavar="URL", help="Where to POST the outcome.")
+@click.option("--to", "destinations", multiple=True, metavar="NAME", help="A destination of the configuration.")
+@click.option("--deadline", metavar="2h", help="Give up after this long, or at an RFC 3339 time.")
+@click.option("--metadata", multiple=True, metavar="K=V", help="Comes back in the event.")
+@click.option("--wait", "waits", is_flag=True, help="Wait for the outcome, as `relay wait` does.")
+@click.option("--timeout", metavar="30m", help="How long to wait at most.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one watch a line.")
+@click.pass_context
+def add(
+    ctx: click.Context,
+    provider: str,
+    job_ids: tuple[str, ...],
+    params: tuple[str, ...],
+    callback_url: str | None,
+    destinations: tuple[str, ...],
+    deadline: str | None,
+    metadata: tuple[str, ...],
+    waits: bool,
+    timeout: str | None,
+    as_json: bool,
+) -> int:
+    """Watch jobs of PROVIDER.  The same job again is the same watch; - reads ids from standard input.
+
+    \b
+    Examples:
+      relay add getimg req-01HXYZVIDEO1234 --callback-url https://shop.example/hooks
+      relay add nanogpt RUN_ID --param modelSlug=veo2-video --to ops
+      cat ids.txt | relay add lumenfall - --wait --timeout 1h
+    """
+    client = client_of(ctx)
+    request: dict[str, Any] = {
+        "provider": provider,
+        "params": pairs(params, "--param"),
+        "metadata": pairs(metadata, "--metadata"),
+        "destinations": list(destinations),
+    }
+    request |= {key: value for key, value in (("callback_url", callback_url), ("deadline", deadline)) if value}
+    added = [client.post("/v1/watches", request | {"job_id": job_id}) for job_id in references(job_ids)]
+    if waits:
+        from relay.cli.wait import wait_for
+
+        return wait_for(client, [watch["id"] for watch in added], timeout=timeout, as_json=as_json)
+    for watch in added:
+        if as_json:
+            output.json_line(watch)
+        else:
+            click.echo(watch["id"])
+            output.say(f"{provider}:{watch['job_id']} is {watch['status']}, next look {_next(watch)}")
+    return ExitCode.OK
+
+
+def _next(watch: dict[str, Any]) -> str:
+    return output.ago(watch["next_poll_at"]) if watch["next_poll_at"] else "never: it has ended"
+
+
+@click.command()
+@click.option("--status", multiple=True, help="queued, running, or an outcome; may be repeated.")
+@click.option("--provider", help="Of one provider.")
+@click.option("--since", metavar="1h", help="Added within this time, or since an RFC 3339 time.")
+@click.option("--metadata", multiple=True, metavar="K=V", help="With this metadata.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
+@click.option("--all", "everything", is_flag=True, help="All, however many.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one watch a line.")
+@click.pass_context
+def ls(
+    ctx: click.Context,
+    status: tuple[str, ...],
+    provider: str | None,
+    since: str | None,
+    metadata: tuple[str, ...],
+    limit: int,
+    everything: bool,
+    as_json: bool,
+) -> int:
+    """List watches, newest first.
+
+    \b
+    Examples:
+      relay ls --status queued --status running
+      relay ls --status failed --since 1d --json
+    """
+    query: dict[str, object] = {f"metadata.{key}": value for key, value in pairs(metadata, "--metadata").items()}
+    query |= {name: value for name, value in (("provider", provider), ("since", since)) if value}
+    if status:
+        query["status"] = list(status)
+    found = list(client_of(ctx).pages("/v1/watches", query, None if everything else limit))
+    if as_json:
+        for watch in found:
+            output.json_line(watch)
+        return ExitCode.OK
+    if not found and sys.stdout.isatty():
+        output.say("no watches")
+    output.table(("id", "provider", "job", "status", "age", "next look", "polls"), map(_row, found))
+    return ExitCode.OK
+
+
+def _row(watch: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        watch["id"],
+        watch["provider"],
+        watch["job_id"],
+        watch["status"],
+        output.when(watch["watched_at"]),
+        output.when(watch["next_poll_at"]) if watch["next_poll_at"] else "",
+        str(watch["polls"]),
+    )
+
+
+@click.command()
+@click.argument("reference", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def show(ctx: click.Context, reference: str, as_json: bool) -> int:
+    """Show everything about a watch: by its id, a beginning of it, or provider:job_id.
+
+    \b
+    Example:
+      relay show getimg:req-01HXYZVIDEO1234
+    """
+    client = client_of(ctx)
+    watch = client.get(watch_path(resolve(client, reference)))
+    deliveries = list(client.pages("/v1/deliveries", {"watch": watch["id"]}, None))
+    if as_json:
+        output.json_line(watch | {"deliveries": deliveries})
+        return ExitCode.OK
+    for name in ("id", "provider", "job_id", "status", "provider_status", "model", "progress", "last_error"):
+        _line(name, watch.get(name))
+    for name in ("watched_at", "last_poll_at", "next_poll_at", "deadline", "finalized_at", "polls"):
+        _line(name, watch.get(name))
+    for output_item in watch.get("outputs") or []:
+        _line("output", output_item["url"])
+        _line("expires_at", output_item["expires_at"])
+    for name, value in (watch.get("error") or {}).items():
+        _line(f"error.{name}", value)
+    for name, value in (watch.get("cost") or {}).items():
+        _line(f"cost.{name}", value)
+    for name, value in watch["metadata"].items():
+        _line(f"metadata.{name}", value)
+    for delivery in deliveries:
+        tries = f"{delivery['attempts']} attempts"
+        _line("delivery", f"{delivery['id']} to {delivery['destination']}: {delivery['state']}, {tries}")
+        _line("reason", delivery["reason"])
+    return ExitCode.OK
+
+
+def _line(name: str, value: object) -> None:
+    if value not in (None, ""):
+        click.echo(f"{name.replace('_', ' '):<18}{clean(str(value))}")
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.pass_context
+def poll(ctx: click.Context, ids: tuple[str, ...]) -> int:
+    """Look at jobs now rather than when the schedule would."""
+    client = client_of(ctx)
+    for reference in references(ids):
+        client.post(f"{watch_path(resolve(client, reference))}/poll")
+    return ExitCode.OK
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.pass_context
+def rm(ctx: click.Context, ids: tuple[str, ...]) -> int:
+    """Stop watching, and forget.  The job itself goes on at its provider; nobody will be told.
+
+    \b
+    Example:
+      relay rm wat_01m3k
+    """
+    client = client_of(ctx)
+    for reference in references(ids):
+        watch_id = resolve(client, reference)
+        client.delete(watch_path(watch_id))
+        output.say(f"{watch_id} is forgotten")
+    return ExitCode.OK
