@@ -1,0 +1,64 @@
+"""Every status literal of every preset, however it is spelled."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay.core.http import Request, Response
+from relay.core.observation import Answer, Job, Observation
+from relay.providers import DeclaredProvider, load_preset, preset_names
+from relay.providers.spec import fold
+
+LITERALS: dict[str, Any] = tomllib.loads((Path(__file__).parent / "literals.toml").read_text())
+SECRETS = {"api_key": "k", "access_key": "a", "secret_key": "s"}
+
+
+def body_with(where: str, literal: object) -> bytes:
+    body: Any = literal
+    for key in reversed(where.split(".")):
+        body = {key: body}
+    return json.dumps(body | {"file_id": "f", "response_url": "/r"}).encode()
+
+
+def reached(meaning: Answer | Request) -> str:
+    """A success without output, or whose output takes a second request, is what was asked about: a success."""
+    if isinstance(meaning, Request):
+        return "completed"
+    if isinstance(meaning, Observation):
+        missing = meaning.error is not None and meaning.error.code == "output_missing"
+        assert meaning.known
+        return "completed" if missing else meaning.status
+    return meaning.kind
+
+
+@pytest.mark.parametrize(
+    ("name", "literal", "means"),
+    [(name, literal, means) for name, told in LITERALS.items() for literal, means in told["means"].items()],
+)
+@pytest.mark.parametrize("respell", [str, str.upper, str.lower, lambda word: f" {word.title()}\n"])
+def test_a_literal_means_the_same_in_any_spelling(name: str, literal: str, means: str, respell: Any) -> None:
+    """Documents and servers disagree about case; spaces, dashes and underscores are one."""
+    spec = load_preset(name)
+    provider = DeclaredProvider(spec, name, spec.base_url or "https://own.example")
+    body = body_with(LITERALS[name]["where"], respell(literal))
+
+    assert reached(provider.interpret(Job("job-1"), [Response(200, {}, body)], SECRETS, 1_800_000_000.0)) == means
+
+
+@pytest.mark.parametrize(("literal", "means"), [(False, "running"), (True, "completed")])
+@pytest.mark.parametrize("name", ["gemini", "vertex"])
+def test_a_boolean_is_a_status(name: str, literal: bool, means: str) -> None:
+    """Google's operations say done, or do not."""
+    provider = DeclaredProvider(load_preset(name), name)
+    body = body_with("done", literal)
+
+    assert reached(provider.interpret(Job("job-1"), [Response(200, {}, body)], SECRETS, 1_800_000_000.0)) == means
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_no_literal_of_a_preset_goes_untold(name: str) -> None:
+    """The list beside this test and the preset name the same literals."""
+    assert {fold(literal) for literal in LITERALS[name]["means"]} == set(load_preset(name).status.literals())
