@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
@@ -76,10 +77,12 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
     if value is None:
         return None
     try:
-        moment = parsedate_to_datetime(value).timestamp()
-    except (ValueError, OverflowError, TypeError):
+        moment = parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
         return None
-    return _bounded(moment - now)
+    if moment.tzinfo is None:  # the form of C's asctime, which means UTC too
+        moment = moment.replace(tzinfo=UTC)
+    return _bounded(moment.timestamp() - now)
 
 
 def rate_reset_s(value: str | None, now: float) -> float | None:
