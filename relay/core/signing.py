@@ -9,11 +9,13 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 _PREFIX = "whsec_"
 _KEY_BYTES = range(24, 65)
+_SECONDS = re.compile(r"0|[1-9][0-9]{0,11}")
 TOLERANCE_S = 300
 """How far a timestamp may be from the receiver's clock, either way."""
 
@@ -85,10 +87,12 @@ def verify(secret: SigningSecret, headers: Mapping[str, str], body: bytes, now: 
         message_id, stamp, tokens = (headers[f"webhook-{name}"] for name in ("id", "timestamp", "signature"))
     except KeyError as error:
         raise SignatureMismatch(f"the header {error.args[0]} is missing") from None
-    if not (stamp.isascii() and stamp.isdigit()):
+    if not _SECONDS.fullmatch(stamp):
         raise SignatureMismatch("webhook-timestamp is not a number of seconds")
     if abs(int(stamp) - now) > TOLERANCE_S:
         raise SignatureMismatch(f"webhook-timestamp is {abs(int(stamp) - now):.0f} s from this clock")
+    if not message_id.isascii():  # an undecodable byte of a header, which no sender signs
+        raise SignatureMismatch("webhook-id is not ASCII")
     expected = secret.sign(message_id, int(stamp), body).encode()
     if not any(hmac.compare_digest(expected, token.encode(errors="replace")) for token in tokens.split(" ")):
         raise SignatureMismatch("no signature in webhook-signature is of this secret and body")
