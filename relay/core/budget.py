@@ -3,9 +3,13 @@
 The generic cell rate algorithm (ITU-T I.371): one instant is all the state.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 _BURST_SHARE = 0.1
+
+_TOLERANCE_S = 1e-6
+"""More than the rounding of Unix seconds as floats, a quarter of a microsecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Budget:
     def available(self, now: float) -> int:
         """Return how many polls may go out at `now`."""
         slack = (self.rate.burst - 1) * self.rate.interval_s - max(self.due_at - now, 0.0)
-        return 0 if slack < -1e-9 else int(slack / self.rate.interval_s + 1e-9) + 1
+        return max(math.floor((slack + _TOLERANCE_S) / self.rate.interval_s) + 1, 0)
 
     def spend(self, polls: int, now: float) -> "Budget":
         """Return the budget after `polls` went out at `now`."""
