@@ -16,7 +16,7 @@ MISSING_CONFIRMATIONS = 3
 """How many times in a row the provider must deny a job before we believe it."""
 
 _MISSING_RECHECK_S = 10.0
-"""The longest pause between those questions."""
+"""The longest pause between those questions, unless the provider wants fewer."""
 
 _BLIND_MIN_S, _BLIND_MAX_S = 60.0, 86400.0
 """Bounds on how long past its deadline a watch is kept while no poll gets through."""
@@ -152,7 +152,8 @@ def _observed(watch: Watch, seen: Observation, following: Following, now: float,
     if seen.status.terminal:
         return End(watch.id, seen)
     if now >= watch.deadline:
-        return End(watch.id, _timed_out(watch, f'the deadline passed while the job was "{seen.provider_status}"', seen))
+        literal = seen.provider_status or seen.status
+        return End(watch.id, _timed_out(watch, f'the deadline passed while the job was "{literal}"', seen))
     running_since = watch.running_since
     if running_since is None and seen.status is Status.RUNNING:
         running_since = now
@@ -199,7 +200,9 @@ def _missing(watch: Watch, answer: Trouble, following: Following, now: float, sa
         answer,
         failed_polls=0,
         missing_polls=missing,
-        next_poll_at=min(again, now + max(_MISSING_RECHECK_S, answer.retry_after_s or 0.0)),
+        next_poll_at=min(
+            again, now + max(_MISSING_RECHECK_S, following.bounds.min_interval_s, answer.retry_after_s or 0)
+        ),
     )
 
 

@@ -1,0 +1,248 @@
+"""What becomes of a watch when a poll comes back."""
+
+from dataclasses import replace
+
+import pytest
+
+from relay.core.hazard import Hazard
+from relay.core.observation import Cost, Job, JobError, Observation, Output, Status, Trouble, TroubleKind
+from relay.core.schedule import Bounds
+from relay.core.watch import Continue, End, Following, Watch, decide
+
+BORN = 1_000_000.0
+WATCH = Watch(
+    id="wat_1",
+    provider="plain",
+    job=Job("a"),
+    status=Status.QUEUED,
+    created_at=BORN,
+    deadline=BORN + 3600,
+    next_poll_at=BORN,
+    model="seed-1",
+    provider_status="IN_QUEUE",
+    progress=0.1,
+)
+FOLLOWING = Following(Hazard.of((0.0,), (1 / 60,)), Bounds(2.0, 1.0, 30.0), not_found_grace_s=120.0)
+"""Exponential jobs and a lag of 2 s: a poll every 4 s."""
+
+BLIND = (TroubleKind.RATE_LIMITED, TroubleKind.REFUSED, TroubleKind.UNAVAILABLE, TroubleKind.MALFORMED)
+KEYLESS = (TroubleKind.UNAUTHORIZED, TroubleKind.FORBIDDEN)
+
+
+def go_on(watch: Watch, answer: Observation | Trouble, *, now: float, following: Following = FOLLOWING) -> Continue:
+    transition = decide(watch, answer, following, now=now, sample=0.0)
+    assert isinstance(transition, Continue)
+    return transition
+
+
+def end(watch: Watch, answer: Observation | Trouble, *, now: float, following: Following = FOLLOWING) -> Observation:
+    transition = decide(watch, answer, following, now=now, sample=0.0)
+    assert isinstance(transition, End)
+    assert transition.watch_id == watch.id
+    return transition.observation
+
+
+def after(watch: Watch, step: Continue) -> Watch:
+    """The watch as the store would hold it after `step`."""
+    return replace(
+        watch,
+        status=step.status,
+        next_poll_at=step.next_poll_at,
+        provider_status=step.provider_status,
+        model=step.model,
+        progress=step.progress,
+        running_since=step.running_since,
+        failed_polls=step.failed_polls,
+        missing_polls=step.missing_polls,
+        last_error=step.last_error,
+    )
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status.terminal])
+@pytest.mark.parametrize("now", [BORN + 5, BORN + 1e6])
+def test_an_outcome_ends_the_watch_as_observed_even_after_the_deadline(status: Status, now: float) -> None:
+    seen = Observation(status, "DONE", outputs=(Output("https://x.example/1"),), raw="{}")
+
+    assert end(WATCH, seen, now=now) is seen
+
+
+def test_a_poll_that_worked_updates_the_watch_and_clears_every_trouble() -> None:
+    troubled = replace(WATCH, failed_polls=4, missing_polls=2, last_error="unavailable: HTTP 502")
+    seen = Observation(Status.RUNNING, "IN_PROGRESS", model="seed-2", progress=0.4)
+
+    assert go_on(troubled, seen, now=BORN + 30) == Continue(
+        watch_id="wat_1",
+        status=Status.RUNNING,
+        next_poll_at=pytest.approx(BORN + 34),
+        provider_status="IN_PROGRESS",
+        model="seed-2",
+        progress=0.4,
+        running_since=BORN + 30,
+        failed_polls=0,
+        missing_polls=0,
+        last_error=None,
+    )
+
+
+def test_what_a_poll_does_not_tell_stays_known_but_the_literal_is_always_the_last() -> None:
+    step = go_on(WATCH, Observation(Status.QUEUED), now=BORN + 30)
+
+    assert (step.model, step.progress, step.provider_status, step.running_since) == ("seed-1", 0.1, None, None)
+    assert go_on(WATCH, Observation(Status.QUEUED, progress=0.0), now=BORN + 30).progress == 0.0
+
+
+def test_running_since_is_set_once_and_survives_a_return_to_the_queue() -> None:
+    running, queued = Observation(Status.RUNNING), Observation(Status.QUEUED)
+
+    started = after(WATCH, go_on(WATCH, running, now=BORN + 10))
+    assert started.running_since == BORN + 10
+    assert go_on(started, running, now=BORN + 20).running_since == BORN + 10
+    assert go_on(started, queued, now=BORN + 20).running_since == BORN + 10
+    assert go_on(started, Trouble(TroubleKind.MISSING, "404"), now=BORN + 20).running_since == BORN + 10
+
+
+def test_the_providers_wish_for_the_next_poll_is_heard() -> None:
+    assert go_on(WATCH, Observation(Status.QUEUED, poll_after_s=9.0), now=BORN).next_poll_at == BORN + 9
+
+
+def test_a_true_reading_at_the_deadline_times_the_watch_out_with_what_was_read() -> None:
+    seen = Observation(
+        Status.RUNNING,
+        "IN_PROGRESS",
+        model="seed-2",
+        cost=Cost(amount=1.0),
+        created_at=BORN - 5,
+        progress=0.9,
+        raw='{"s":1}',
+    )
+
+    assert isinstance(decide(WATCH, seen, FOLLOWING, now=WATCH.deadline - 0.001, sample=0.0), Continue)
+    assert end(WATCH, seen, now=WATCH.deadline) == Observation(
+        Status.TIMED_OUT,
+        "IN_PROGRESS",
+        model="seed-2",
+        error=JobError("deadline_passed", 'the deadline passed while the job was "IN_PROGRESS"'),
+        cost=Cost(amount=1.0),
+        created_at=BORN - 5,
+        progress=0.9,
+        raw='{"s":1}',
+    )
+
+
+def test_a_reading_without_a_literal_is_told_in_our_own_word() -> None:
+    told = end(WATCH, Observation(Status.RUNNING), now=WATCH.deadline)
+
+    assert told.error == JobError("deadline_passed", 'the deadline passed while the job was "running"')
+    assert told.model == "seed-1"
+
+
+@pytest.mark.parametrize("kind", [*BLIND, *KEYLESS])
+def test_trouble_is_counted_noted_and_changes_nothing_that_is_known(kind: TroubleKind) -> None:
+    watch = replace(WATCH, failed_polls=2, missing_polls=1, running_since=BORN + 1)
+
+    assert go_on(watch, Trouble(kind, "HTTP 5xx"), now=BORN + 30) == Continue(
+        watch_id="wat_1",
+        status=Status.QUEUED,
+        next_poll_at=BORN + 34,
+        provider_status="IN_QUEUE",
+        model="seed-1",
+        progress=0.1,
+        running_since=BORN + 1,
+        failed_polls=3,
+        missing_polls=1,
+        last_error=f"{kind}: HTTP 5xx",
+    )
+
+
+def test_trouble_that_names_a_wait_is_given_it() -> None:
+    assert go_on(WATCH, Trouble(TroubleKind.RATE_LIMITED, "429", 40.0), now=BORN).next_poll_at == BORN + 40
+
+
+@pytest.mark.parametrize(
+    ("given_s", "patience_s"), [(1.0, 60.0), (60.0, 60.0), (3600.0, 3600.0), (86400.0, 86400.0), (7e5, 86400.0)]
+)
+@pytest.mark.parametrize("kind", BLIND)
+def test_a_blind_watch_waits_as_long_again_as_it_was_given_between_a_minute_and_a_day(
+    kind: TroubleKind, given_s: float, patience_s: float
+) -> None:
+    watch = replace(WATCH, deadline=BORN + given_s)
+    trouble = Trouble(kind, "HTTP 502")
+
+    go_on(watch, trouble, now=watch.deadline)
+    go_on(watch, trouble, now=watch.deadline + patience_s - 0.01)
+    assert end(watch, trouble, now=watch.deadline + patience_s) == Observation(
+        Status.TIMED_OUT,
+        "IN_QUEUE",
+        model="seed-1",
+        error=JobError("deadline_passed", "the deadline passed, and the last poll failed: HTTP 502"),
+    )
+
+
+@pytest.mark.parametrize("kind", KEYLESS)
+def test_a_refused_credential_has_a_week_to_be_replaced(kind: TroubleKind) -> None:
+    week = 7 * 86400.0
+
+    go_on(WATCH, Trouble(kind, "HTTP 401"), now=WATCH.deadline + week - 0.01)
+    assert end(WATCH, Trouble(kind, "HTTP 401"), now=WATCH.deadline + week).status is Status.TIMED_OUT
+
+
+GONE = Trouble(TroubleKind.MISSING, "HTTP 404: no such job")
+
+
+def test_a_missing_job_is_believed_the_third_time_once_the_grace_is_over() -> None:
+    watch, now = WATCH, BORN + 120
+    for missing in (1, 2):
+        step = go_on(watch, GONE, now=now)
+        assert (step.missing_polls, step.last_error) == (missing, "missing: HTTP 404: no such job")
+        watch, now = after(watch, step), step.next_poll_at
+
+    assert end(watch, GONE, now=now) == Observation(
+        Status.NOT_FOUND, "IN_QUEUE", model="seed-1", error=JobError("not_found", "HTTP 404: no such job")
+    )
+
+
+def test_no_number_of_denials_ends_a_watch_within_its_grace() -> None:
+    watch = replace(WATCH, missing_polls=50)
+
+    assert go_on(watch, GONE, now=BORN + 119.9).missing_polls == 51
+    assert end(watch, GONE, now=BORN + 120).status is Status.NOT_FOUND
+
+
+def test_a_job_that_shows_up_again_starts_the_count_anew() -> None:
+    watch = replace(WATCH, missing_polls=2)
+
+    seen = after(watch, go_on(watch, Observation(Status.QUEUED), now=BORN + 500))
+    assert go_on(seen, GONE, now=BORN + 504).missing_polls == 1
+
+
+def test_trouble_between_denials_neither_adds_to_the_count_nor_resets_it() -> None:
+    watch = replace(WATCH, missing_polls=2)
+
+    troubled = after(watch, go_on(watch, Trouble(TroubleKind.UNAVAILABLE, "HTTP 502"), now=BORN + 500))
+    assert end(troubled, GONE, now=BORN + 501).status is Status.NOT_FOUND
+
+
+def test_a_denial_is_an_answer_so_it_ends_a_row_of_failures() -> None:
+    assert go_on(replace(WATCH, failed_polls=7), GONE, now=BORN).failed_polls == 0
+
+
+@pytest.mark.parametrize(("missing", "pause_s"), [(0, 1), (1, 2), (2, 4), (3, 8), (4, 10), (40, 10)])
+def test_a_denied_job_is_asked_for_again_within_ten_seconds(missing: int, pause_s: float) -> None:
+    watch = replace(WATCH, missing_polls=missing)
+
+    assert go_on(watch, GONE, now=BORN).next_poll_at == BORN + pause_s
+
+
+def test_a_denied_job_is_asked_for_no_sooner_than_the_provider_allows() -> None:
+    slow = replace(FOLLOWING, bounds=Bounds(2.0, 25.0, 60.0))
+    watch = replace(WATCH, missing_polls=9)
+
+    assert go_on(watch, GONE, now=BORN, following=slow).next_poll_at == BORN + 25
+    assert go_on(watch, replace(GONE, retry_after_s=45.0), now=BORN).next_poll_at == BORN + 45
+
+
+def test_a_denied_job_whose_deadline_has_passed_still_gets_its_confirmations() -> None:
+    step = go_on(WATCH, GONE, now=WATCH.deadline + 5)
+
+    assert step.missing_polls == 1
+    assert step.next_poll_at == WATCH.deadline + 6
