@@ -46,8 +46,5 @@ def _parse_iso(text: str) -> float | None:
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    try:
-        seconds = moment.timestamp()
-    except OverflowError:
-        return None
+    seconds = moment.timestamp()
     return seconds if 0 < seconds <= _LATEST else None

@@ -52,7 +52,7 @@ def retry_failed_poll(
     """Return when to repeat a poll that failed for the `failures`-th time in a row.
 
     Doubles from a second to a minute with up to a quarter of jitter on top;
-    `floor_s`, the provider's own wish, is never undercut.
+    `floor_s`, the provider's own wish, is undercut by the deadline alone.
     """
     gap = max(min(_RETRY_FIRST_S * 2.0 ** min(failures - 1, 10), _RETRY_LIMIT_S), min_interval_s)
     return _before_deadline(now + max(gap * (1 + 0.25 * sample), floor_s or 0.0), now, deadline)
