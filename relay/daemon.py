@@ -5,7 +5,7 @@ import faulthandler
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, fields
 from functools import partial
@@ -74,10 +74,22 @@ def serve(config_path: Path | None) -> int:
     except (RelayError, OSError) as error:
         _log.error("daemon.failed", error=str(error))
         return EXIT_ERROR
-    except BaseExceptionGroup as group:  # a loop met what nobody foresaw: say it, and let systemd start anew
-        _log.critical("daemon.crashed", exc_info=group)
+    except BaseExceptionGroup as group:
+        foreseen, crash = group.split((RelayError, OSError))
+        if crash is not None:  # systemd starts anew; what happened is for an engineer
+            _log.critical("daemon.crashed", exc_info=crash)
+        for leaf in _leaves(foreseen):
+            _log.error("daemon.failed", error=str(leaf))
         return EXIT_ERROR
     return EXIT_OK
+
+
+def _leaves(error: BaseException | None) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    elif error is not None:
+        yield error
 
 
 def check_settings(config_path: Path | None) -> Config:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from relay.core.budget import Budget, Rate
-from relay.core.errors import RelayError, StoreError
+from relay.core.errors import InvalidValue, RelayError, StoreError
 from relay.core.event import outcome_event, provider_event
 from relay.core.http import Request, Response, TransportError
 from relay.core.observation import Answer, Observation, Trouble, TroubleKind
@@ -208,6 +208,8 @@ class Poller:
                 request = meaning
         except TransportError as error:
             return Trouble(TroubleKind.UNAVAILABLE, str(error))
+        except InvalidValue as error:  # the provider file asks for more than the job was added with
+            return Trouble(TroubleKind.REFUSED, str(error))
         except RelayError as error:
             return Trouble(TroubleKind.UNAUTHORIZED, f"the credential cannot be read: {error}")
         return Trouble(TroubleKind.MALFORMED, "the provider's description asks for too many requests")

@@ -136,7 +136,10 @@ class Receiver:
         sound = bool(message.get("text")) and len(message.get("blocks", [])) <= _SLACK_BLOCKS
         status = await self._answer("slack", 200 if sound else 400)
         self._record("slack", "slack", message, status)
-        return web.Response(status=status, text="ok" if status == 200 else "invalid_payload")
+        words = {200: "ok", 429: "rate_limited"}
+        return web.Response(
+            status=status, text=words.get(status, "rollup_error" if status >= 500 else "invalid_payload")
+        )
 
     async def _discord(self, request: web.Request) -> web.Response:
         message = await request.json()

@@ -84,7 +84,12 @@ class PlainProvider:
         self, job: Job, answers: Sequence[Response], secrets: Mapping[str, str], now: float
     ) -> Answer | Request:
         response = answers[-1]
-        kinds = {401: TroubleKind.UNAUTHORIZED, 403: TroubleKind.FORBIDDEN, 404: TroubleKind.MISSING, 429: TroubleKind.RATE_LIMITED}
+        kinds = {
+            401: TroubleKind.UNAUTHORIZED,
+            403: TroubleKind.FORBIDDEN,
+            404: TroubleKind.MISSING,
+            429: TroubleKind.RATE_LIMITED,
+        }
         if response.status != 200:
             retry_after = response.headers.get("retry-after")
             kind = kinds.get(response.status, TroubleKind.UNAVAILABLE)

@@ -75,17 +75,17 @@ def test_a_secret_that_cannot_be_had_is_named_by_key_and_reference(tmp_path, ref
 
 
 def test_the_first_start_makes_a_signing_secret_for_its_owner_only(tmp_path):
-    """32 bytes of entropy as `whsec_` text, mode 0600, and no trace of the making."""
+    """24 bytes of entropy as `whsec_` text, mode 0600, and no trace of the making."""
     signing = secret(FromFile("callback-secret"), tmp_path)
 
     assert signing.absent
     assert ensure_signing_secret(signing, lambda count: bytes(range(count)))
 
     path = tmp_path / "callback-secret"
-    assert path.read_text() == "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n"
+    assert path.read_text() == "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(tmp_path.iterdir()) == [path]
-    assert read_signing_secret(signing) == SigningSecret(bytes(range(32)))
+    assert read_signing_secret(signing) == SigningSecret(bytes(range(24)))
 
 
 def test_a_signing_secret_that_is_there_is_kept(tmp_path):
