@@ -35,16 +35,13 @@ class Hazard:
     def of(cls, edges: tuple[float, ...], rates: tuple[float, ...]) -> "Hazard":
         """Build a hazard from its bins; every rate is positive."""
         roots, alive, expectation = [0.0], 1.0, 0.0
-        for index, rate in enumerate(rates):
-            if index + 1 == len(rates):
-                expectation += alive / math.sqrt(rate)
-                break
+        for index, rate in enumerate(rates[:-1]):
             width = edges[index + 1] - edges[index]
             survives = math.exp(-rate * width)
             expectation += alive * (1 - survives) / math.sqrt(rate)
             alive *= survives
             roots.append(roots[-1] + math.sqrt(rate) * width)
-        return cls(edges, rates, tuple(roots), expectation)
+        return cls(edges, rates, tuple(roots), expectation + alive / math.sqrt(rates[-1]))
 
     def root_integral(self, age: float) -> float:
         """Return the integral of sqrt(h) from 0 to `age`."""

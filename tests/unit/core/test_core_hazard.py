@@ -64,7 +64,7 @@ def test_the_prior_follows_the_lognormal_around_the_typical_duration() -> None:
     assert survival(60.0 * math.e) == pytest.approx(0.1587, abs=0.02)
 
 
-@pytest.mark.parametrize("typical_s", [0.5, 60.0, 7 * 86400.0])
+@pytest.mark.parametrize("typical_s", [1e-12, 0.5, 60.0, 7 * 86400.0])
 def test_the_prior_never_stops_looking(typical_s: float) -> None:
     """The floor is a quarter of one end per typical duration, at every age."""
     hazard = prior(typical_s)
