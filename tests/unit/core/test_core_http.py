@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from relay.core.http import retry_after_s, rate_reset_s
+from relay.core.http import rate_reset_s, retry_after_s
 
 SAVED = 784_111_777.0
 """Sun, 06 Nov 1994 08:49:37 GMT, the instant of the examples in RFC 9110, section 5.6.7."""

@@ -1,0 +1,179 @@
+"""How a credential stands with its provider, and what a change of that is worth telling."""
+
+from dataclasses import replace
+
+import pytest
+
+from relay.core.observation import Answer, Observation, Status, Trouble, TroubleKind
+from relay.core.standing import Change, Footing, Standing, after_answer, attributed
+
+NOW = 1_000_000.0
+SEEN = Observation(Status.RUNNING)
+KEYLESS = Trouble(TroubleKind.UNAUTHORIZED, "HTTP 401")
+FORBIDDEN = Trouble(TroubleKind.FORBIDDEN, "HTTP 403")
+DOWN = Trouble(TroubleKind.UNAVAILABLE, "HTTP 502")
+WORKS = Standing(since=5.0, worked_at=NOW - 100)
+WELL = [SEEN, Trouble(TroubleKind.MISSING, "HTTP 404"), Trouble(TroubleKind.REFUSED, "HTTP 422")]
+
+
+def step(standing: Standing, answer: Answer, *, now: float = NOW, sample: float = 0.0) -> Change:
+    return after_answer(standing, answer, now=now, sample=sample)
+
+
+def limited(wait_s: float | None) -> Trouble:
+    return Trouble(TroubleKind.RATE_LIMITED, "HTTP 429", wait_s)
+
+
+@pytest.mark.parametrize("answer", WELL)
+def test_any_answer_about_a_job_proves_the_credential_and_ends_every_row(answer: Answer) -> None:
+    troubled = replace(WORKS, failures=4, refusals=2, failing_since=NOW - 9)
+
+    assert step(troubled, answer) == Change(Standing(since=5.0, worked_at=NOW))
+
+
+def test_an_answer_that_was_under_way_does_not_cut_a_rest_short() -> None:
+    assert step(replace(WORKS, rest_until=NOW + 30), SEEN).standing.rest_until == NOW + 30
+
+
+@pytest.mark.parametrize("answer", WELL)
+@pytest.mark.parametrize("footing", [footing for footing in Footing if footing is not Footing.WORKING])
+def test_the_first_answer_after_trouble_is_told_as_recovery_and_ends_the_rest(footing: Footing, answer: Answer) -> None:
+    troubled = Standing(footing, since=5.0, rest_until=NOW + 30, failures=7, rests=3, detail="HTTP 502")
+
+    assert troubled.probing
+    assert step(troubled, answer) == Change(Standing(since=NOW, worked_at=NOW), tell="provider.recovered")
+
+
+def test_a_refused_credential_rests_at_once_and_is_told_once() -> None:
+    first = step(WORKS, KEYLESS)
+
+    assert first == Change(
+        replace(WORKS, footing=Footing.UNAUTHORIZED, since=NOW, rest_until=NOW + 5, rests=1, detail="HTTP 401"),
+        tell="provider.unauthorized",
+    )
+    assert step(first.standing, KEYLESS, now=NOW + 1) == Change(first.standing)
+
+
+def test_each_probe_that_fails_doubles_the_rest_up_to_a_minute() -> None:
+    standing, now, rests = WORKS, NOW, []
+    for _ in range(6):
+        standing = step(standing, KEYLESS, now=now).standing
+        rests.append(standing.rest_until - now)
+        now = standing.rest_until
+
+    assert rests == [5, 10, 20, 40, 60, 60]
+    assert standing.since == NOW
+
+
+def test_the_sample_lengthens_a_rest_by_up_to_a_tenth() -> None:
+    assert step(WORKS, KEYLESS, sample=0.5).standing.rest_until == pytest.approx(NOW + 5.25)
+
+
+def test_the_providers_wish_lengthens_a_rest_and_a_longer_one_is_kept() -> None:
+    assert step(WORKS, replace(KEYLESS, retry_after_s=90.0)).standing.rest_until == NOW + 90
+    assert step(replace(WORKS, rest_until=NOW + 50), KEYLESS).standing.rest_until == NOW + 50
+
+
+def test_three_403_in_a_row_with_nothing_working_for_30_s_are_the_credentials() -> None:
+    """The last answer that worked was 100 s ago."""
+    first = step(WORKS, FORBIDDEN)
+    second = step(first.standing, FORBIDDEN)
+    third = step(second.standing, FORBIDDEN)
+
+    assert (first, second) == (Change(replace(WORKS, refusals=1)), Change(replace(WORKS, refusals=2)))
+    assert (third.tell, third.standing.footing) == ("provider.unauthorized", Footing.UNAUTHORIZED)
+    assert third.standing.rest_until == NOW + 5
+
+
+def test_no_number_of_403_is_the_credentials_while_other_polls_work() -> None:
+    busy = replace(WORKS, refusals=50, worked_at=NOW - 29.9)
+
+    assert step(busy, FORBIDDEN) == Change(replace(busy, refusals=51))
+    assert step(replace(busy, worked_at=NOW - 30), FORBIDDEN).tell == "provider.unauthorized"
+
+
+def test_a_403_while_the_credential_is_on_probation_lengthens_that() -> None:
+    resting = Standing(Footing.UNAUTHORIZED, since=5.0, rest_until=NOW, rests=1, detail="HTTP 401")
+
+    change = step(resting, FORBIDDEN)
+
+    assert change.tell is None
+    assert (change.standing.rest_until, change.standing.detail) == (NOW + 10, "HTTP 403")
+
+
+@pytest.mark.parametrize(("wait_s", "rest_s"), [(None, 5.0), (0.0, 0.0), (2.5, 2.5), (300.0, 300.0)])
+def test_a_rate_limit_is_rested_for_and_not_worth_telling(wait_s: float | None, rest_s: float) -> None:
+    assert step(WORKS, limited(wait_s)) == Change(replace(WORKS, rest_until=NOW + rest_s))
+
+
+def test_a_rate_limits_rest_is_spread_by_up_to_a_twentieth_and_never_shortened() -> None:
+    assert step(WORKS, limited(100.0), sample=0.5).standing.rest_until == pytest.approx(NOW + 102.5)
+    assert step(replace(WORKS, rest_until=NOW + 60), limited(5.0)).standing.rest_until == NOW + 60
+
+
+def test_a_rate_limit_of_more_than_five_minutes_is_a_spent_quota() -> None:
+    change = step(WORKS, limited(301.0))
+
+    assert change.tell == "provider.quota_exhausted"
+    assert (change.standing.footing, change.standing.rest_until) == (Footing.QUOTA_EXHAUSTED, NOW + 301)
+
+
+FAILURES = [
+    DOWN,
+    Trouble(TroubleKind.MALFORMED, "HTTP 200: the answer cannot be used: it is a web page"),
+]
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_five_failures_in_a_row_over_ten_seconds_are_an_outage(failure: Trouble) -> None:
+    standing = WORKS
+    for count in range(1, 5):
+        change = step(standing, failure, now=NOW + 2.5 * (count - 1))
+        assert change == Change(replace(WORKS, failures=count, failing_since=NOW))
+        standing = change.standing
+
+    fifth = step(standing, failure, now=NOW + 10)
+    assert fifth.tell == "provider.unreachable"
+    assert fifth.standing == replace(
+        WORKS,
+        footing=Footing.UNREACHABLE,
+        since=NOW + 10,
+        failures=5,
+        failing_since=NOW,
+        rests=1,
+        rest_until=NOW + 15,
+        detail=failure.detail,
+    )
+
+
+def test_many_failures_at_once_are_a_hiccup() -> None:
+    many = replace(WORKS, failures=500, failing_since=NOW - 9.9)
+
+    assert step(many, DOWN) == Change(replace(many, failures=501))
+
+
+def test_failures_that_were_under_way_neither_lengthen_the_rest_nor_tell_again() -> None:
+    resting = Standing(Footing.UNREACHABLE, since=5.0, rest_until=NOW + 5, failures=5, rests=1, detail="HTTP 503")
+
+    assert step(resting, DOWN) == Change(replace(resting, failures=6, failing_since=0.0, detail="HTTP 502"))
+
+
+def test_an_outage_does_not_hide_that_the_credential_was_refused() -> None:
+    resting = Standing(Footing.UNAUTHORIZED, since=5.0, rest_until=NOW, rests=1, detail="HTTP 401")
+
+    change = step(resting, DOWN)
+
+    assert change.tell is None
+    assert (change.standing.footing, change.standing.rest_until) == (Footing.UNAUTHORIZED, NOW + 10)
+
+
+def test_a_403_means_no_such_job_where_the_credential_has_worked_since_the_last_question() -> None:
+    standing = Standing(worked_at=NOW)
+
+    assert attributed(standing, FORBIDDEN, asked_before=NOW - 1) == Trouble(TroubleKind.MISSING, "HTTP 403")
+    assert attributed(standing, FORBIDDEN, asked_before=NOW) == Trouble(TroubleKind.UNAUTHORIZED, "HTTP 403")
+
+
+@pytest.mark.parametrize("answer", [*WELL, KEYLESS, DOWN])
+def test_every_other_answer_concerns_its_watch_as_it_is(answer: Answer) -> None:
+    assert attributed(WORKS, answer, asked_before=0.0) is answer
