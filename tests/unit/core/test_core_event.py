@@ -9,6 +9,9 @@ from relay.core.standing import Footing, Standing
 from relay.core.watch import Watch
 
 NOW = 1_795_255_200.123
+EXPIRY = 1_777_725_000.0
+"""2026-05-02T12:30:00Z."""
+
 WATCH = Watch(
     id="wat_1",
     provider="getimg",
