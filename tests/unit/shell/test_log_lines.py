@@ -1,0 +1,82 @@
+"""What relay writes about itself."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from relay.log import SecretMask, configure
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def written(style: str, mask: SecretMask | None = None, level: str = "info") -> io.StringIO:
+    out = io.StringIO()
+    configure(style=style, level=level, mask=mask or SecretMask(), stream=out)
+    return out
+
+
+def test_a_machine_gets_one_json_object_a_line() -> None:
+    out = written("auto")
+
+    structlog.get_logger("relay.test").info("watch.ended", watch_id="wat_1", outcome="completed")
+
+    line = json.loads(out.getvalue())
+    assert (line["event"], line["watch_id"], line["outcome"], line["level"]) == (
+        "watch.ended",
+        "wat_1",
+        "completed",
+        "info",
+    )
+
+
+def test_a_person_gets_aligned_text() -> None:
+    out = written("console")
+
+    structlog.get_logger("relay.test").warning("status.unknown", watch_id="wat_1")
+
+    assert "status.unknown" in out.getvalue()
+    assert "watch_id=wat_1" in out.getvalue()
+
+
+def test_a_level_below_the_chosen_one_is_not_written() -> None:
+    out = written("json", level="warning")
+
+    structlog.get_logger("relay.test").info("watch.ended")
+
+    assert out.getvalue() == ""
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_secret_is_masked_wherever_it_comes_from(style: str) -> None:
+    mask = SecretMask()
+    mask.add("sk_very_secret")
+    out = written(style, mask)
+
+    structlog.get_logger("relay.test").error("poll.failed", detail="bad key sk_very_secret")
+    logging.getLogger("aiohttp.client").error("cannot call https://x/?key=%s", "sk_very_secret")
+    try:
+        raise ValueError("sk_very_secret")
+    except ValueError:
+        structlog.get_logger("relay.test").exception("daemon.crashed")
+
+    assert "sk_very_secret" not in out.getvalue()
+    assert out.getvalue().count("***") >= 3
+
+
+def test_a_value_too_short_to_be_a_secret_masks_nothing() -> None:
+    mask = SecretMask()
+    mask.add("ok")
+
+    assert mask("it is ok") == "it is ok"
