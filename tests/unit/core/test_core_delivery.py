@@ -162,3 +162,12 @@ def test_a_try_that_fails_when_the_budget_is_spent_exhausts_the_delivery(deliver
 
 def test_only_pending_and_held_deliveries_are_open() -> None:
     assert [state for state in DeliveryState if not state.final] == [DeliveryState.PENDING, DeliveryState.HELD]
+
+
+def test_a_resent_delivery_has_a_budget_of_its_own() -> None:
+    """Sent again an hour after the first try: its 72 h end an hour later, too."""
+    resent = replace(DELIVERY, retry_from=SINCE + 3600)
+    verdict = Verdict(VerdictKind.RETRY, "HTTP 502")
+
+    assert settled(resent, verdict, now=SINCE + 72 * 3600 + 3599).next_attempt_at == SINCE + 73 * 3600
+    assert settled(resent, verdict, now=SINCE + 73 * 3600).state is DeliveryState.EXHAUSTED
