@@ -1,7 +1,6 @@
 """From the configuration to the parts that run: providers, destinations, routes."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from relay import config
 from relay.api import Followed, Scope, Token
@@ -11,7 +10,7 @@ from relay.core.budget import Rate
 from relay.core.duration import parse_duration
 from relay.core.errors import RelayError
 from relay.core.hazard import prior
-from relay.core.ports import Destination, Provider, Transport
+from relay.core.ports import Destination, Transport
 from relay.core.routing import Route
 from relay.core.schedule import Bounds
 from relay.core.watch import Following, Target
@@ -25,7 +24,7 @@ from relay.destinations import (
 from relay.dispatcher import Outlet
 from relay.log import SecretMask
 from relay.poller import Account, Poller
-from relay.providers import DeclaredProvider, ProviderSpec, load_file, load_preset
+from relay.providers import blueprint
 
 
 def learn_secrets(settings: Config, mask: SecretMask) -> None:
@@ -43,17 +42,17 @@ def accounts(settings: Config, mask: SecretMask) -> dict[str, Account]:
 
 
 def _account(settings: Config, provider: config.Provider, mask: SecretMask) -> Account:
-    spec = _spec(provider.preset, provider.spec)
-    defaults = spec.defaults
-    missing = [name for name in spec.auth.secrets if name not in provider.secrets]
+    made = blueprint(provider.preset, provider.spec)
+    defaults = made.defaults
+    missing = [name for name in made.secrets if name not in provider.secrets]
     if missing:
-        raise RelayError(f"[providers.{provider.name}]: {spec.title} needs {', '.join(missing)}")
+        raise RelayError(f"[providers.{provider.name}]: {made.title} needs {', '.join(missing)}")
     lag_s = provider.detection_lag_s or settings.schedule.detection_lag_s
     least_s = provider.min_interval_s or min(parse_duration(defaults.min_interval), lag_s)
     most_s = provider.max_interval_s or parse_duration(defaults.max_interval)
     grace_s = provider.not_found_grace_s
     return Account(
-        provider=_declared(spec, provider),
+        provider=made.build(provider.name, provider.base_url),
         following=Following(
             hazard=prior(provider.typical_duration_s or parse_duration(defaults.typical_duration)),
             bounds=Bounds(lag_s, least_s, max(most_s, least_s)),
@@ -63,14 +62,6 @@ def _account(settings: Config, provider: config.Provider, mask: SecretMask) -> A
         concurrency=provider.concurrency or defaults.concurrency,
         rate=provider.rate or (Rate.parse(defaults.rate) if defaults.rate else None),
     )
-
-
-def _spec(preset: str | None, file: Path | None) -> ProviderSpec:
-    return load_file(file) if file is not None else load_preset(str(preset))
-
-
-def _declared(spec: ProviderSpec, provider: config.Provider) -> Provider:
-    return DeclaredProvider(spec, provider.name, provider.base_url)
 
 
 def _secret_reader(secrets: Mapping[str, config.Secret], mask: SecretMask) -> Callable[[], Mapping[str, str]]:
@@ -88,7 +79,7 @@ def deadline_s(settings: Config, name: str) -> float:
     provider = settings.providers[name]
     if provider.deadline_s is not None:
         return provider.deadline_s
-    return parse_duration(_spec(provider.preset, provider.spec).defaults.deadline)
+    return parse_duration(blueprint(provider.preset, provider.spec).defaults.deadline)
 
 
 def followed(settings: Config, pollers: Mapping[str, Poller]) -> dict[str, Followed]:

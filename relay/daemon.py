@@ -27,7 +27,7 @@ from relay.log import SecretMask
 from relay.maintenance import PRUNE_EVERY_S, Maintenance, prune
 from relay.metrics import Metrics
 from relay.poller import Poller
-from relay.providers import preset_names
+from relay.providers import names as provider_names
 from relay.signals import EndSignals
 from relay.store import open_sqlite
 from relay.transport import open_transport
@@ -102,7 +102,7 @@ def check_settings(config_path: Path | None) -> Config:
 def load_settings(config_path: Path | None) -> Config:
     """Find and load the configuration; raises ConfigInvalid."""
     path = config.find(config_path, env=os.environ, cwd=Path.cwd())
-    return config.load(path, presets=preset_names(), env=os.environ)
+    return config.load(path, presets=provider_names(), env=os.environ)
 
 
 async def _serve(settings: Config, mask: SecretMask) -> None:

@@ -67,10 +67,10 @@ def show(config_path: Path | None) -> int:
     """Show every setting in force and where it comes from; secrets stay hidden."""
     from relay.cli import output
     from relay.config import ConfigInvalid, find, settings_in_force
-    from relay.providers import preset_names
+    from relay.providers import names
 
     try:
-        settings = settings_in_force(find(config_path), presets=preset_names())
+        settings = settings_in_force(find(config_path), presets=names())
     except ConfigInvalid as error:
         click.echo(error.report, err=True)
         return ExitCode.CONFIG

@@ -82,8 +82,8 @@ class DeclaredProvider:
 
     def _read(self, response: Response, rules: Sequence[HttpRule], now: float) -> tuple[Any, str | None] | Trouble:
         """Return the JSON body, None where there is none, and what the HTTP code alone means."""
-        body = _json(response) if response.complete else None
-        rule = next((rule for rule in rules if _matches(rule, response, body)), None)
+        body = json_body(response) if response.complete else None
+        rule = next((rule for rule in rules if matches(rule, response, body)), None)
         if rule is not None and rule.means in _TROUBLES:
             return trouble.told(TroubleKind(rule.means), response, body, now)
         if rule is not None and rule.means != "body":
@@ -122,12 +122,12 @@ class DeclaredProvider:
         """Return what the result code inside the body says, where it is not that all is well."""
         envelope = self._spec.envelope
         code = envelope.path.find(body) if envelope else None
-        if envelope is None or code is None or _same(code, envelope.ok):
+        if envelope is None or code is None or same(code, envelope.ok):
             return None
-        if _same(code, envelope.failed):
+        if same(code, envelope.failed):
             return "failed"
         kinds = (TroubleKind.MISSING, TroubleKind.UNAUTHORIZED, TroubleKind.RATE_LIMITED)
-        kind = next((kind for kind in kinds if _same(code, getattr(envelope, kind))), TroubleKind.UNAVAILABLE)
+        kind = next((kind for kind in kinds if same(code, getattr(envelope, kind))), TroubleKind.UNAVAILABLE)
         return trouble.told(kind, response, body, now, code=extract.text(code, 50))
 
     def _literal(self, body: Any) -> str | None:
@@ -258,7 +258,8 @@ class DeclaredProvider:
         return self._concluded(found, then.error, body, has_output=bool(outputs) or _has_text(then.outputs, body))
 
 
-def _json(response: Response) -> Any:
+def json_body(response: Response) -> Any:
+    """Return the JSON value of a body, or None where it is none."""
     try:
         return parse_json(response.body.decode("utf-8-sig"))
     except UnicodeDecodeError:
@@ -278,18 +279,19 @@ def _is_file(response: Response, body: Any) -> bool:
     return response.status == 200 and body is None and bool(response.body) and not plain
 
 
-def _matches(rule: HttpRule, response: Response, body: Any) -> bool:
+def matches(rule: HttpRule, response: Response, body: Any) -> bool:
+    """Tell whether a rule is about this answer."""
     if response.status not in rule.code and f"{response.status // 100}xx" not in rule.code:
         return False
     when = rule.when
     if when is None:
         return True
-    if when.path is not None and not _same(when.path.find(body), when.equals):
+    if when.path is not None and not same(when.path.find(body), when.equals):
         return False
     return when.contains is None or when.contains.encode() in response.body
 
 
-def _same(value: Any, wanted: Sequence[object]) -> bool:
+def same(value: Any, wanted: Sequence[object]) -> bool:
     """Compare as people write it in a file: 200 and "200" are one, a boolean is no number."""
     if value is None or isinstance(value, dict | list):
         return False

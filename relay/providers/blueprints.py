@@ -1,0 +1,94 @@
+"""Everything that can become a provider: presets, files of one's own, and Python packages.
+
+A package joins by an entry point of the group ``relay.providers`` that names a
+`Blueprint`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from relay.core.http import Request, Response
+from relay.core.observation import Answer, Job, Trouble, TroubleKind
+from relay.core.ports import Provider
+from relay.providers.catalogue import SpecInvalid, load_file, load_preset, preset_names
+from relay.providers.interpret import DeclaredProvider
+from relay.providers.spec import DefaultValues, ProviderSpec
+
+GROUP = "relay.providers"
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """What makes a provider: `build` takes the configured name and, where given, another base URL.
+
+    `secrets` are the names of the secrets that its requests need.
+    """
+
+    title: str
+    secrets: tuple[str, ...]
+    defaults: DefaultValues
+    build: Callable[[str, str | None], Provider]
+
+
+def names() -> tuple[str, ...]:
+    """Return every name that a configuration may use as a preset."""
+    return tuple(sorted({*preset_names(), *_plugins()}))
+
+
+def blueprint(preset: str | None, file: Path | None) -> Blueprint:
+    """Return the blueprint of a preset, a plugin or a file; raises SpecInvalid."""
+    if file is not None:
+        return _declared(load_file(file))
+    name = str(preset)
+    return _loaded(_plugins()[name]) if name in _plugins() else _declared(load_preset(name))
+
+
+def _declared(spec: ProviderSpec) -> Blueprint:
+    return Blueprint(spec.title, spec.auth.secrets, spec.defaults, partial(DeclaredProvider, spec))
+
+
+@cache
+def _plugins() -> Mapping[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def _loaded(point: EntryPoint) -> Blueprint:
+    try:
+        found = point.load()
+    except Exception as error:
+        raise SpecInvalid(f"the provider package {point.value} cannot be loaded: {error!r}") from error
+    if not isinstance(found, Blueprint):
+        raise SpecInvalid(f"{point.value} is not a relay.providers.Blueprint")
+
+    def build(name: str, base_url: str | None) -> Provider:
+        return _Guarded(found.build(name, base_url))
+
+    return Blueprint(found.title, found.secrets, found.defaults, build)
+
+
+class _Guarded:
+    """Holds a plugin to the promise that `interpret` never raises."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+
+    @property
+    def name(self) -> str:
+        return self._provider.name
+
+    def check(self, job: Job) -> Job:
+        return self._provider.check(job)
+
+    def request(self, job: Job, secrets: Mapping[str, str], now: float) -> Request:
+        return self._provider.request(job, secrets, now)
+
+    def interpret(
+        self, job: Job, answers: Sequence[Response], secrets: Mapping[str, str], now: float
+    ) -> Answer | Request:
+        try:
+            return self._provider.interpret(job, answers, secrets, now)
+        except Exception as error:  # noqa: BLE001 - one plugin's bug must not stop the polls of all providers
+            return Trouble(TroubleKind.MALFORMED, f"the provider package failed: {type(error).__name__}")

@@ -1,0 +1,92 @@
+"""relay providers, on the command line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def run(*arguments: str, stdin: str = "", cwd: Path | None = None) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "relay", "providers", *arguments],
+        input=stdin,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_every_preset_is_listed_and_its_file_passes_the_lint(tmp_path: Path) -> None:
+    code, out, _ = run("ls", "--json")
+    assert code == 0
+    names = [json.loads(line)["name"] for line in out.splitlines()]
+    assert {"getimg", "lumenfall", "nanogpt", "nanogpt-unified", "replicate", "fal"} <= set(names)
+    assert len(names) >= 24
+    for name in ("getimg", "fal"):
+        code, text, _ = run("show", name)
+        (tmp_path / f"{name}.toml").write_text(text)
+        assert run("lint", str(tmp_path / f"{name}.toml"))[0] == 0
+
+
+def test_a_wrong_file_is_told_with_place_and_suggestion(tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text(
+        'title = "x"\nbase_url = "https://x.example"\n[pol]\npath = "/{id}"\n'
+        '[status]\npath = "a..b"\ncompleted = ["done"]\n'
+    )
+
+    code, _, err = run("lint", str(tmp_path / "p.toml"))
+
+    assert code == 78
+    assert 'p.toml:3:2: error: unknown key "pol"' in err
+    assert 'did you mean "poll"?' in err
+    assert "p.toml:6:1: error" in err
+
+
+def test_a_file_without_a_way_to_fail_is_doubted(tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text(
+        'title = "x"\nbase_url = "https://x.example"\n[poll]\npath = "/{id}"\n'
+        '[status]\npath = "s"\ncompleted = ["done"]\n'
+    )
+
+    code, _, err = run("lint", str(tmp_path / "p.toml"))
+
+    assert code == 0
+    assert "nothing ever means failed" in err
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "expected"),
+    [
+        ('{"status": "pending"}', "200", {"status": "running"}),
+        ('{"error": {"code": "not_found", "message": "No."}}', "404", {"kind": "missing"}),
+        ("<html>", "200", {"kind": "malformed"}),
+    ],
+)
+def test_a_sample_is_interpreted_offline(body: str, code: str, expected: dict[str, str]) -> None:
+    done, out, err = run("test", "getimg", "--body", "-", "--http", code, stdin=body)
+
+    assert done == 0
+    assert expected.items() <= json.loads(out).items()
+    assert f"HTTP {code}" in err
+
+
+def test_a_sample_without_a_status_makes_no_file() -> None:
+    code, out, err = run("new", "--from", "-", stdin='{"a": 1}')
+
+    assert (code, out) == (1, "")
+    assert "no text under status or state" in err
+
+
+def test_the_schema_is_json_schema() -> None:
+    code, out, _ = run("schema")
+
+    assert code == 0
+    assert {"title", "poll", "status", "outputs"} <= set(json.loads(out)["properties"])
