@@ -113,6 +113,9 @@ class Dispatcher:
         except StoreError as error:  # its lease runs out, and it is sent again under the same id
             self._metrics.loop_errors.labels("dispatcher").inc()
             log.error("attempt.commit_failed", delivery_id=outgoing.delivery.id, error=str(error))
+        except Exception:  # the loop's one boundary: a bug about one delivery must not stop the others
+            self._metrics.loop_errors.labels("dispatcher").inc()
+            log.exception("attempt.failed", delivery_id=outgoing.delivery.id)
         finally:
             self._busy[lane] -= 1
             if not self._busy[lane]:

@@ -82,7 +82,8 @@ class Poller:
         self._slots = asyncio.Semaphore(account.concurrency)
         self._outstanding = 0
         self._started_at = clock.monotonic()
-        self._budget = Budget.fresh(account.rate, clock.now()) if account.rate else None
+        self._budget = Budget.fresh(account.rate, clock.monotonic()) if account.rate else None
+        self._unsent = 0
         self._standing = Standing()
         self._secrets: Mapping[str, str] | None = None
         self._warned: set[str] = set()
@@ -133,8 +134,7 @@ class Poller:
             return []
         claimed = await self._store.claim_due_watches(self.account.name, now, until=now + _LEASE_S, limit=room)
         self._outstanding += len(claimed)
-        if self._budget and claimed:
-            self._budget = self._budget.spend(len(claimed), now)
+        self._unsent += len(claimed)
         return claimed
 
     def _room(self, now: float) -> int:
@@ -145,14 +145,31 @@ class Poller:
         """
         if now < self._standing.rest_until:
             return 0
+        affordable = self._affordable()
         if self._standing.probing:
-            return 0 if self._outstanding else 1
+            return 0 if self._outstanding else min(affordable, 1)
         opened = min((self._clock.monotonic() - self._started_at + 0.2) / _RAMP_S, 1.0)
         slots = math.ceil(self.account.concurrency * opened)
         room = 2 * slots - self._outstanding
         if room < slots:
             return 0
-        return min(room, self._budget.available(now)) if self._budget else room
+        return min(room, affordable)
+
+    def _affordable(self) -> int:
+        """Return how many polls the budget allows beyond those already claimed."""
+        if self._budget is None:
+            return 2 * self.account.concurrency
+        return max(self._budget.available(self._clock.monotonic()) - self._unsent, 0)
+
+    async def _send(self, request: Request) -> Response:
+        """Send one request as soon as the budget allows."""
+        while self._budget is not None:
+            now = self._clock.monotonic()
+            if self._budget.available(now) > 0:
+                self._budget = self._budget.spend(1, now)
+                break
+            await self._clock.sleep(self._budget.next_at(now) - now)
+        return await self._transport.send(request, timeout_s=POLL_TIMEOUT_S, max_body=MAX_ANSWER_BYTES)
 
     async def _idle_s(self) -> float:
         now = self._clock.now()
@@ -162,8 +179,9 @@ class Poller:
             waits.append(due - now)
         if self._standing.rest_until > now:
             waits = [min(_LONGEST_WAIT_S, self._standing.rest_until - now)]
-        elif self._budget and self._budget.available(now) < 1:
-            waits.append(self._budget.next_at(now) - now)
+        elif self._budget and self._affordable() < 1:
+            tick = self._clock.monotonic()
+            waits.append(max(self._budget.next_at(tick) - tick, self._budget.rate.interval_s))
         if self._clock.monotonic() - self._started_at < _RAMP_S:
             waits.append(_RAMP_S / 10)
         return max(min(waits), 0.001)
@@ -171,11 +189,15 @@ class Poller:
     async def _follow(self, watch: Watch) -> None:
         try:
             async with self._slots:
+                self._unsent -= 1
                 if not self._stopping:
                     await self._poll(watch)
         except StoreError as error:  # its lease runs out, and it is polled again
             self._metrics.loop_errors.labels("poller").inc()
             self._log.error("poll.commit_failed", watch_id=watch.id, error=str(error))
+        except Exception:  # noqa: BLE001 - the one boundary: a bug about one watch must not stop the others
+            self._metrics.loop_errors.labels("poller").inc()
+            self._log.exception("poll.failed", watch_id=watch.id)
         finally:
             self._outstanding -= 1
             self.wakeup.set()
@@ -201,7 +223,7 @@ class Poller:
             secrets = self._credential()
             request = provider.request(watch.job, secrets, self._clock.now())
             for _ in range(_MAX_STEPS):
-                answers.append(await self._transport.send(request, timeout_s=POLL_TIMEOUT_S, max_body=MAX_ANSWER_BYTES))
+                answers.append(await self._send(request))
                 meaning = provider.interpret(watch.job, answers, secrets, self._clock.now())
                 if not isinstance(meaning, Request):
                     return meaning
@@ -231,7 +253,11 @@ class Poller:
         if change.tell is not None or standing.rest_until != before.rest_until:
             event = provider_event(self.account.name, change.tell, standing, now) if change.tell else None
             targets = operator_targets(self.account.name, self._routes)
-            await self._store.record_standing(self.account.name, standing, event, targets, now)
+            try:
+                await self._store.record_standing(self.account.name, standing, event, targets, now)
+            except StoreError:  # the next answer tells it again
+                self._standing = before
+                raise
             self._log.warning(
                 change.tell or "credential.rested",
                 footing=str(standing.footing),

@@ -100,6 +100,8 @@ async def _read_capped(answer: aiohttp.ClientResponse, limit: int) -> tuple[byte
         if len(body) > limit:
             answer.close()
             return bytes(body[:limit]), False
+    if unpack and not unpack.eof:
+        raise aiohttp.ClientPayloadError(f"the {encoding} body is cut short")
     return bytes(body), True
 
 

@@ -57,7 +57,9 @@ class AddressPolicy:
             return f'"{address}" is not an IP address'
         if any(ip in network for network in self.allowed if network.version == ip.version):
             return None
-        if (_is_metadata(ip)) if self.operator else (not _is_public(ip)):
+        if self.operator:
+            return f"{ip} is a link-local or metadata address" if _is_metadata(ip) else None
+        if not _is_public(ip):
             return f"{ip} is not a public address; {self.setting} would permit it"
         return None
 

@@ -61,14 +61,13 @@ async def open_writer(path: Path) -> aiosqlite.Connection:
     Makes the file where there is none; raises StoreUnusable where it cannot be
     used, with the way out in its message.
     """
-    existed = path.exists() and path.stat().st_size > 0
     connection = None
     try:
         connection = await connect(path)
         path.chmod(0o600)
         await connection.execute("PRAGMA journal_mode = WAL")
         await connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
-        await _migrate(connection, path, existed=existed)
+        await _migrate(connection, path)
     except (sqlite3.Error, OSError, StoreUnusable) as error:
         if connection is not None:
             await connection.close()
@@ -78,7 +77,9 @@ async def open_writer(path: Path) -> aiosqlite.Connection:
     return connection
 
 
-async def _migrate(connection: aiosqlite.Connection, path: Path, *, existed: bool) -> None:
+async def _migrate(connection: aiosqlite.Connection, path: Path) -> None:
+    # A crash before the first step leaves a file without tables, which is as good as none.
+    existed = bool(list(await connection.execute_fetchall("SELECT 1 FROM sqlite_master LIMIT 1")))
     application_id = await _pragma(connection, "application_id")
     version = await _pragma(connection, "user_version")
     steps = schema_steps()

@@ -211,4 +211,4 @@ UPDATE watches SET leased_until = 0 WHERE finalized_at IS NULL AND leased_until 
 UPDATE deliveries SET leased_until = 0 WHERE state = 'pending' AND leased_until > 0;
 
 -- name: probe
-UPDATE standings SET since = since WHERE provider = '';
+INSERT INTO heartbeat (one, beats) VALUES (1, 1) ON CONFLICT (one) DO UPDATE SET beats = beats + 1;

@@ -49,12 +49,13 @@ async def open_sqlite(path: Path) -> AsyncIterator["SqliteStore"]:
             reading = await connect(path, read_only=True)
             try:
                 writer = Writer(writing)
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(writer.run(), name="store-writer")
-                    try:
-                        yield SqliteStore(writer, reading)
-                    finally:
-                        writer.stop()
+                # Not a TaskGroup: errors of the block have to leave it as they are.
+                commits = asyncio.get_running_loop().create_task(writer.run(), name="store-writer")
+                try:
+                    yield SqliteStore(writer, reading)
+                finally:
+                    writer.stop()
+                    await commits
             finally:
                 await reading.close()
         finally:

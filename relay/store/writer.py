@@ -48,6 +48,7 @@ class Writer:
         self._connection = connection
         self._transaction = Transaction(connection)
         self._waiting: asyncio.Queue[tuple[Write[Any], asyncio.Future[Any]] | None] = asyncio.Queue()
+        self._stopped = False
 
     async def commit(self, write: Write[T]) -> T:
         """Run `write` in a transaction and return its result after the commit.
@@ -55,12 +56,15 @@ class Writer:
         Raises StoreError where the database fails, or what `write` raises;
         nothing of it is stored then.
         """
+        if self._stopped:
+            raise StoreError("the database is closed")
         result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.put_nowait((write, result))
         return await result
 
     def stop(self) -> None:
-        """Let `run` end after the writes that wait now."""
+        """Let `run` end after the writes that wait now; later ones are refused."""
+        self._stopped = True
         self._waiting.put_nowait(None)
 
     async def run(self) -> None:
@@ -70,7 +74,7 @@ class Writer:
             while len(batch) < _BATCH and not self._waiting.empty():
                 item = self._waiting.get_nowait()
                 if item is None:
-                    self.stop()
+                    self._waiting.put_nowait(None)
                     break
                 batch.append(item)
             await self._commit_batch(batch)

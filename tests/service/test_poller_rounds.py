@@ -304,3 +304,30 @@ async def test_a_403_for_everything_is_the_key_and_ends_nothing(bench: Bench) ->
 
     assert {await bench.status(watch_id) for watch_id in watches} == {Status.QUEUED}
     assert await told(bench) == ["provider.unauthorized"]
+
+
+async def test_a_bug_about_one_watch_stops_no_other(bench: Bench) -> None:
+    bench.replies["bad"] = lambda: Response(200, body=b'{"no": "status"}')
+    bad = await bench.watch("bad", Response(200, body=b'{"no": "status"}'))
+    good = await bench.watch("good", says("completed"))
+
+    await bench.step()
+
+    assert await bench.status(good) is Status.COMPLETED
+    assert await bench.status(bad) is Status.QUEUED
+    assert await bench.step(101) == 1
+
+
+async def test_a_jump_of_the_wall_clock_neither_stops_nor_storms(store: Store) -> None:
+    bench = Bench(store, concurrency=50, rate=Rate.parse("60/m"))
+    for number in range(50):
+        await bench.watch(f"j{number}", says("running"))
+    await bench.step(10)
+
+    bench.clock.jump(3600)
+    ahead = [await bench.step(1) for _ in range(10)]
+    bench.clock.jump(-3600)
+    behind = [await bench.step(1) for _ in range(60)]
+
+    assert sum(ahead) <= 16
+    assert sum(behind) > 0

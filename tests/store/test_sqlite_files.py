@@ -151,3 +151,38 @@ async def test_a_caller_that_gave_up_does_not_undo_its_write(tmp_path: Path) -> 
             await task
 
         await store.probe()
+
+
+async def test_a_crash_before_the_first_schema_step_leaves_a_file_that_opens(tmp_path: Path) -> None:
+    path = tmp_path / "relay.db"
+    with sqlite3.connect(path) as begun:
+        begun.execute("PRAGMA journal_mode = WAL")
+    begun.close()
+    assert path.stat().st_size > 0
+
+    async with open_sqlite(path) as store:
+        await store.probe()
+
+
+async def test_a_probe_writes_so_that_a_full_disk_shows(tmp_path: Path) -> None:
+    async with open_sqlite(tmp_path / "relay.db") as store:
+        wal = tmp_path / "relay.db-wal"
+        before = wal.stat().st_size
+
+        await store.probe()
+
+        assert wal.stat().st_size > before
+
+
+async def test_an_error_of_the_block_leaves_it_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(LookupError, match="mine"):
+        async with open_sqlite(tmp_path / "relay.db"):
+            raise LookupError("mine")
+
+
+async def test_a_closed_store_refuses_writes(tmp_path: Path) -> None:
+    async with open_sqlite(tmp_path / "relay.db") as store:
+        pass
+
+    with pytest.raises(StoreError, match="closed"):
+        await store.probe()

@@ -110,3 +110,9 @@ CREATE TABLE standings (
     worked_at     REAL NOT NULL,
     detail        TEXT
 ) STRICT, WITHOUT ROWID;
+
+-- Written to prove that writes work: a disk that is full or read-only fails here first.
+CREATE TABLE heartbeat (
+    one   INTEGER PRIMARY KEY CHECK (one = 1),
+    beats INTEGER NOT NULL
+) STRICT;

@@ -96,7 +96,7 @@ def test_an_operator_may_mean_any_host(address: str) -> None:
 def test_an_operator_hardly_means_a_metadata_service(address: str) -> None:
     bare = address.partition("%")[0]
 
-    assert OPERATOR.refusal(address) == f"{bare} is not a public address; destinations.ops.url would permit it"
+    assert OPERATOR.refusal(address) == f"{bare} is a link-local or metadata address"
 
 
 def test_a_mapped_metadata_service_is_refused_to_operators_as_well() -> None:
