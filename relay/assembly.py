@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from relay import config
-from relay.api import Followed, Scope, Token
+from relay.api import Followed
 from relay.config import Config, DestinationType
 from relay.core.address import AddressPolicy
 from relay.core.budget import Rate
@@ -115,14 +115,6 @@ def _is_read_by_people(settings: Config, name: str) -> bool:
 def targets(settings: Config) -> dict[str, Target]:
     """Return the named destinations as targets."""
     return {name: named_target(name) for name in settings.destinations}
-
-
-def tokens(settings: Config) -> tuple[Token, ...]:
-    """Return the tokens as the API needs them."""
-    return tuple(
-        Token(token.name, token.digest, frozenset(Scope(scope) for scope in token.scopes))
-        for token in settings.auth.tokens
-    )
 
 
 def callback_checker(settings: Config) -> Callable[[str], Target]:

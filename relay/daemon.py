@@ -221,7 +221,7 @@ def _build(
         destinations=assembly.targets(settings),
         callback_target=assembly.callback_checker(settings),
         wake_dispatcher=dispatcher.wakeup.set,
-        tokens=assembly.tokens(settings),
+        tokens=settings.auth.tokens,
         listen_host=settings.server.listen.host,
     )
     runner = web.AppRunner(

@@ -4,29 +4,12 @@ import hashlib
 import hmac
 import ipaddress
 from collections.abc import Collection
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 
 from aiohttp import web
 
 from relay.api.problems import ApiProblem, Problem
-
-
-class Scope(StrEnum):
-    """What a token may do; `admin` may everything, on everyone's watches."""
-
-    WATCH = "watch"
-    READ = "read"
-    ADMIN = "admin"
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A token as it is configured: `digest` is the SHA-256 of its text, in hexadecimal."""
-
-    name: str
-    digest: str = field(repr=False)
-    scopes: frozenset[Scope]
+from relay.core.access import Scope, Token
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from relay.api.auth import Token
+from relay.core.access import Token
 from relay.core.ports import Clock, Entropy, Provider, Store
 from relay.core.watch import Following, Target
 from relay.health import Health

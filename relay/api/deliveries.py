@@ -4,11 +4,12 @@ import json
 
 from aiohttp import web
 
-from relay.api.auth import Caller, Scope, caller_of
+from relay.api.auth import Caller, caller_of
 from relay.api.context import CONTEXT, Context
 from relay.api.problems import ApiProblem
 from relay.api.requests import known_parameters, page_limit
 from relay.api.views import delivery_json
+from relay.core.access import Scope
 from relay.core.delivery import DeliveryState
 from relay.core.errors import InvalidValue, NotFound
 from relay.core.ports import DeliveryFilter, DeliveryView

@@ -3,8 +3,9 @@
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from relay.api.auth import Scope, caller_of
+from relay.api.auth import caller_of
 from relay.api.context import CONTEXT
+from relay.core.access import Scope
 
 
 async def healthz(_request: web.Request) -> web.Response:

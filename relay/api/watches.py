@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from aiohttp import web
 from pydantic import ValidationError
 
-from relay.api.auth import Caller, Scope, caller_of
+from relay.api.auth import Caller, caller_of
 from relay.api.context import CONTEXT, Context, Followed
 from relay.api.problems import ApiProblem, Problem
 from relay.api.requests import (
@@ -23,6 +23,7 @@ from relay.api.requests import (
 )
 from relay.api.views import watch_json
 from relay.core import ids
+from relay.core.access import Scope
 from relay.core.duration import parse_duration
 from relay.core.errors import InvalidValue, NotFound
 from relay.core.instant import parse_instant

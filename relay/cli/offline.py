@@ -79,11 +79,14 @@ def show(config_path: Path | None) -> int:
 
 
 @config.command("schema")
-def schema() -> int:
-    """Print the JSON Schema of the configuration, for editors."""
+@click.argument("kind", type=click.Choice(["config", "provider"]), default="config")
+def schema(kind: str) -> int:
+    """Print the JSON Schema of the configuration, or of provider files, for editors."""
     from relay.config import config_schema
+    from relay.providers import ProviderSpec
 
-    click.echo(json.dumps(config_schema(), indent=2))
+    shown = config_schema() if kind == "config" else ProviderSpec.model_json_schema()
+    click.echo(json.dumps(shown, indent=2))
     return ExitCode.OK
 
 

@@ -105,15 +105,6 @@ def _doubts(spec: "ProviderSpec") -> list[str]:
     return doubts
 
 
-@providers.command("schema")
-def schema() -> int:
-    """Print the JSON Schema of provider files, for editors."""
-    from relay.providers import ProviderSpec
-
-    click.echo(json.dumps(ProviderSpec.model_json_schema(), indent=2))
-    return ExitCode.OK
-
-
 @providers.command("new")
 @click.option("--from", "sample", type=click.File("rb"), required=True, help="A JSON answer of the API; - for stdin.")
 @click.option("--title", default="My API", help="What the API is called.")

@@ -20,10 +20,8 @@ from relay.config.values import (
     Retention,
     Route,
     Schedule,
-    Scope,
     Server,
     Store,
-    Token,
 )
 
 __all__ = [
@@ -40,13 +38,11 @@ __all__ = [
     "Retention",
     "Route",
     "Schedule",
-    "Scope",
     "Secret",
     "SecretUnreadable",
     "Server",
     "Setting",
     "Store",
-    "Token",
     "config_schema",
     "ensure_signing_secret",
     "find",

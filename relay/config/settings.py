@@ -16,11 +16,10 @@ from relay.config.values import (
     Retention,
     Route,
     Schedule,
-    Scope,
     Server,
     Store,
-    Token,
 )
+from relay.core.access import Scope, Token
 from relay.core.observation import Status
 from relay.core.retry import RetryPolicy
 

@@ -5,11 +5,12 @@
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from relay.config.secrets import Plain, Secret
+from relay.core.access import Token
 from relay.core.address import IPNetwork
 from relay.core.budget import Rate
 from relay.core.observation import Status
@@ -59,23 +60,6 @@ class Store:
 
     url: str
     path: Path
-
-
-class Scope(StrEnum):
-    """What a token may do."""
-
-    WATCH = "watch"
-    READ = "read"
-    ADMIN = "admin"
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A token of the API: `digest` is the SHA-256 of its text, in lower-case hexadecimal."""
-
-    name: str
-    digest: str = field(repr=False)
-    scopes: frozenset[Scope]
 
 
 @dataclass(frozen=True, slots=True)

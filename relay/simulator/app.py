@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any
@@ -12,6 +13,7 @@ from relay.simulator.faults import Fault, Faults, Limit, perform
 from relay.simulator.formats import Format, Getimg, Lumenfall, NanoGpt
 from relay.simulator.jobs import Jobs, SimulatedJob
 from relay.simulator.scenario import Scenario
+from relay.simulator.serving import served
 
 _BASE_PATHS = {"getimg": "", "lumenfall": "/openai/v1", "nanogpt": "/api", "nanogpt-unified": "/api"}
 _MOVIE = b"\x00\x00\x00\x18ftypmp42"
@@ -32,7 +34,7 @@ class Simulator:
         self._now = now
         self._bind = host, port
         self._formats: dict[str, Format] = {"getimg": Getimg(), "lumenfall": Lumenfall(), "nanogpt": NanoGpt()}
-        self._runner: web.AppRunner | None = None
+        self._stack = AsyncExitStack()
 
     def base_url(self, provider: str) -> str:
         """Return what a client of a provider has to be pointed at."""
@@ -60,18 +62,13 @@ class Simulator:
                 web.get("/_sim/records", self._records),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, *self._bind).start()
-        host, port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}"
+        self.url = await self._stack.enter_async_context(served(app, *self._bind))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._stack.aclose()
 
     # submitting
 

@@ -11,11 +11,14 @@ import hmac
 import json
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from types import TracebackType
 from typing import Any
 
 from aiohttp import web
+
+from relay.simulator.serving import served
 
 _TOLERANCE_S = 300
 _SLACK_BLOCKS = 50
@@ -54,7 +57,7 @@ class Receiver:
         self._bind = host, port
         self._behaviours: dict[str, Behaviour] = {}
         self._arrived = asyncio.Event()
-        self._runner: web.AppRunner | None = None
+        self._stack = AsyncExitStack()
 
     def callback_url(self, name: str = "app") -> str:
         """Return the URL of a callback receiver of this name."""
@@ -99,18 +102,13 @@ class Receiver:
                 web.get("/_receiver/records", self._records),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, *self._bind).start()
-        host, port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}"
+        self.url = await self._stack.enter_async_context(served(app, *self._bind))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._stack.aclose()
 
     def verifies(self, headers: dict[str, str], body: bytes) -> bool:
         """Check a signature by Standard Webhooks 1.0.0."""

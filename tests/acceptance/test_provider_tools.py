@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 
-def run(*arguments: str, stdin: str = "", cwd: Path | None = None) -> tuple[int, str, str]:
+def run(*arguments: str, stdin: str = "", group: str = "providers") -> tuple[int, str, str]:
     done = subprocess.run(
-        [sys.executable, "-m", "relay", "providers", *arguments],
+        [sys.executable, "-m", "relay", group, *arguments],
         input=stdin,
-        cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         text=True,
@@ -86,7 +85,7 @@ def test_a_sample_without_a_status_makes_no_file() -> None:
 
 
 def test_the_schema_is_json_schema() -> None:
-    code, out, _ = run("schema")
+    code, out, _ = run("schema", "provider", group="config")
 
     assert code == 0
     assert {"title", "poll", "status", "outputs"} <= set(json.loads(out)["properties"])

@@ -12,8 +12,9 @@ import pytest
 from aiohttp import web
 from support.doubles import EvenEntropy, PlainProvider
 
-from relay.api import Context, Followed, Scope, Token, build_app
+from relay.api import Context, Followed, build_app
 from relay.clock import SystemClock
+from relay.core.access import Scope, Token
 from relay.core.delivery import Attempt, DeliveryState, Settlement, Trigger, VerdictKind
 from relay.core.errors import InvalidValue
 from relay.core.event import outcome_event
