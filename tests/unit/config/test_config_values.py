@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from relay.config import ConfigInvalid, DestinationType, Scope, find, load
+from relay.config import ConfigInvalid, DestinationType, find, load
+from relay.core.access import Scope
 from relay.core.budget import Rate
 from relay.core.observation import OUTCOMES, Status
 from relay.core.retry import RetryPolicy
