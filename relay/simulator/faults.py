@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -107,8 +108,8 @@ async def perform(fault: Fault, request: web.Request) -> web.StreamResponse:
 async def _stream(request: web.Request, chunks: int, pause_s: float, chunk: bytes = _CHUNK) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     await response.prepare(request)
-    for _ in range(chunks):
-        await response.write(chunk)
-        if pause_s:
+    with suppress(ConnectionError):  # a sensible client hangs up
+        for _ in range(chunks):
+            await response.write(chunk)
             await asyncio.sleep(pause_s)
     return response
