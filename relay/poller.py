@@ -84,6 +84,8 @@ class Poller:
         self._started_at = clock.monotonic()
         self._budget = Budget.fresh(account.rate, clock.monotonic()) if account.rate else None
         self._unsent = 0
+        self._unwritten: list[Continue] = []
+        self._writing = False
         self._standing = Standing()
         self._secrets: Mapping[str, str] | None = None
         self._warned: set[str] = set()
@@ -118,6 +120,8 @@ class Poller:
     async def _round(self, polls: asyncio.TaskGroup) -> float:
         """Start what is due, and return how long nothing else can be."""
         self.ticked_at = self._clock.monotonic()
+        if self._outstanding > self._open_slots():  # enough is claimed; a poll that ends wakes us
+            return _LONGEST_WAIT_S
         try:
             for watch in await self._claim():
                 polls.create_task(self._follow(watch))
@@ -148,12 +152,14 @@ class Poller:
         affordable = self._affordable()
         if self._standing.probing:
             return 0 if self._outstanding else min(affordable, 1)
-        opened = min((self._clock.monotonic() - self._started_at + 0.2) / _RAMP_S, 1.0)
-        slots = math.ceil(self.account.concurrency * opened)
+        slots = self._open_slots()
         room = 2 * slots - self._outstanding
-        if room < slots:
-            return 0
-        return min(room, affordable)
+        return min(room, affordable) if room >= slots else 0
+
+    def _open_slots(self) -> int:
+        """Return how many polls may be under way: all, but for the first moments after the start."""
+        opened = min((self._clock.monotonic() - self._started_at + 0.2) / _RAMP_S, 1.0)
+        return math.ceil(self.account.concurrency * opened)
 
     def _affordable(self) -> int:
         """Return how many polls the budget allows beyond those already claimed."""
@@ -190,8 +196,9 @@ class Poller:
         try:
             async with self._slots:
                 self._unsent -= 1
-                if not self._stopping:
-                    await self._poll(watch)
+                answer = None if self._stopping else await self._poll(watch)
+            if answer is not None:  # the commit needs no slot: those are for requests
+                await self._settle(watch, answer)
         except StoreError as error:  # its lease runs out, and it is polled again
             self._metrics.loop_errors.labels("poller").inc()
             self._log.error("poll.commit_failed", watch_id=watch.id, error=str(error))
@@ -202,13 +209,16 @@ class Poller:
             self._outstanding -= 1
             self.wakeup.set()
 
-    async def _poll(self, watch: Watch) -> None:
+    async def _poll(self, watch: Watch) -> Answer:
         started = self._clock.monotonic()
         answer = await self._ask(watch)
-        now = self._clock.now()
         self._metrics.poll_seconds.labels(self.account.name).observe(self._clock.monotonic() - started)
         result = answer.kind if isinstance(answer, Trouble) else answer.status
         self._metrics.polls.labels(self.account.name, result).inc()
+        return answer
+
+    async def _settle(self, watch: Watch, answer: Answer) -> None:
+        now = self._clock.now()
         answer = await self._mind(watch, answer, now)
         transition = decide(watch, answer, self.account.following, now=now, sample=self._entropy.sample())
         if isinstance(transition, End):
@@ -276,7 +286,9 @@ class Poller:
         self._log.warning("status.unknown", watch_id=watch.id, provider_status=literal)
 
     async def _go_on(self, watch: Watch, transition: Continue, now: float) -> None:
-        await self._store.record_polls([transition], now)
+        self._unwritten.append(transition)
+        if not self._writing:
+            await self._write(now)
         self._log.debug(
             "watch.observed",
             watch_id=watch.id,
@@ -284,6 +296,16 @@ class Poller:
             failed_polls=transition.failed_polls,
             next_poll_s=round(transition.next_poll_at - now, 2),
         )
+
+    async def _write(self, now: float) -> None:
+        """Write what polls told, those that came meanwhile together; a lost write costs one more poll."""
+        self._writing = True
+        try:
+            while self._unwritten:
+                batch, self._unwritten = self._unwritten, []
+                await self._store.record_polls(batch, now)
+        finally:
+            self._writing = False
 
     async def _end(self, watch: Watch, transition: End, now: float) -> None:
         seen = transition.observation
