@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from relay.core.delivery import Attempt, Delivery, Verdict, VerdictKind, settle
+from relay.core.delivery import Attempt, Delivery, Settlement, Verdict, VerdictKind, settle
 from relay.core.errors import StoreError
 from relay.core.http import Fault, Response, TransportError
 from relay.core.ports import Clock, Destination, Entropy, Outgoing, Store, Transport
@@ -107,22 +107,30 @@ class Dispatcher:
         return claimed
 
     async def _deliver(self, outgoing: Outgoing) -> None:
-        lane = outgoing.delivery.target.lane
         try:
-            await self._attempt(outgoing)
+            try:
+                attempt, settlement = await self._attempt(outgoing)
+            finally:  # the commit needs no place: those are for requests
+                self._leave(outgoing.delivery.target.lane)
+            await self._store.settle_attempt(attempt, settlement)
+            self._metrics.attempts.labels(attempt.verdict).inc()
+            self._report(outgoing.delivery, attempt, str(settlement.state))
         except StoreError as error:  # its lease runs out, and it is sent again under the same id
             self._metrics.loop_errors.labels("dispatcher").inc()
             log.error("attempt.commit_failed", delivery_id=outgoing.delivery.id, error=str(error))
         except Exception:  # the loop's one boundary: a bug about one delivery must not stop the others
             self._metrics.loop_errors.labels("dispatcher").inc()
             log.exception("attempt.failed", delivery_id=outgoing.delivery.id)
-        finally:
-            self._busy[lane] -= 1
-            if not self._busy[lane]:
-                del self._busy[lane]
-            self.wakeup.set()
 
-    async def _attempt(self, outgoing: Outgoing) -> None:
+    def _leave(self, lane: str) -> None:
+        """Give up a place in a lane."""
+        self._busy[lane] -= 1
+        if not self._busy[lane]:
+            del self._busy[lane]
+        self.wakeup.set()
+
+    async def _attempt(self, outgoing: Outgoing) -> tuple[Attempt, Settlement]:
+        """Send once; return what happened, and what it makes of the delivery."""
         delivery = outgoing.delivery
         started, started_at = self._clock.monotonic(), self._clock.now()
         outlet = self._resolve(delivery.target)
@@ -145,9 +153,7 @@ class Dispatcher:
             reason=verdict.reason,
             response=_kept(response),
         )
-        await self._store.settle_attempt(attempt, settlement)
-        self._metrics.attempts.labels(verdict.kind).inc()
-        self._report(delivery, attempt, str(settlement.state))
+        return attempt, settlement
 
     async def _send(self, outlet: Outlet, outgoing: Outgoing, now: float) -> tuple[Response | None, Verdict]:
         request = outlet.destination.request(outgoing.delivery, outgoing.event, now)
