@@ -3,14 +3,14 @@
 Commands are imported when they are asked for, so that `relay` starts fast.
 """
 
-import difflib
 import sys
 from importlib import import_module
 
 import click
 
 from relay import __version__
-from relay.cli.exit_codes import ExitCode
+from relay.cli.exit_codes import ExitCode, of_problem
+from relay.cli.groups import Group
 
 _COMMANDS = {
     "add": "relay.cli.watches:add",
@@ -44,7 +44,7 @@ _SUMMARIES = {
 }
 
 
-class _LazyGroup(click.Group):
+class _LazyGroup(Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(_COMMANDS)
 
@@ -59,24 +59,14 @@ class _LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, _SUMMARIES[name]) for name in self.list_commands(ctx)])
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            close = difflib.get_close_matches(args[0], _COMMANDS, n=1)
-            if not close:
-                raise
-            raise click.UsageError(f'{error.format_message()} Did you mean "{close[0]}"?', ctx) from error
-
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="relay")
 @click.option("--url", metavar="URL", help="The daemon's address; else $RELAY_URL, its configuration, or loopback.")
 @click.option("--token-file", type=click.Path(dir_okay=False), help="A file with the token; else $RELAY_TOKEN.")
+@click.option("--token", help="The token itself; others on this machine may see it, so prefer $RELAY_TOKEN.")
 @click.pass_context
-def cli(ctx: click.Context, url: str | None, token_file: str | None) -> None:
+def cli(ctx: click.Context, url: str | None, token_file: str | None, token: str | None) -> None:
     """Follows slow generation jobs and delivers their outcome.
 
     \b
@@ -90,45 +80,39 @@ def cli(ctx: click.Context, url: str | None, token_file: str | None) -> None:
     Exit codes:
       0 all completed   1 error   2 usage   3 nothing matched   4 not allowed
       8 still pending   10 a job failed   11 cancelled   12 expired, not found or timed out
-      69 no daemon   78 wrong configuration   124 the wait timed out
+      69 no daemon   78 wrong configuration   124 the wait timed out   130 interrupted
     """
-    ctx.obj = {"url": url, "token_file": token_file}
+    if token and token_file:
+        raise click.UsageError("choose --token or --token-file", ctx)
+    ctx.obj = {"url": url, "token_file": token_file, "token": token}
 
 
 def main() -> None:
     """Run the command line; turn what went wrong into a sentence and an exit code."""
     from relay.cli.client import ApiError, Unreachable
+    from relay.cli.common import NothingMatched
+    from relay.cli.output import error as tell
 
     try:
         code = cli.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else ExitCode.OK)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
     except click.Abort:
-        sys.exit(130)
-    except click.UsageError as error:
+        sys.exit(ExitCode.INTERRUPTED)
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(ExitCode.USAGE)
+    except click.UsageError as error:
+        tell(error.format_message(), f"{error.ctx.command_path} --help tells more" if error.ctx else None)
+        sys.exit(ExitCode.USAGE)
     except click.ClickException as error:
-        error.show()
+        tell(error.format_message())
         sys.exit(ExitCode.ERROR)
+    except NothingMatched as error:
+        tell(str(error))
+        sys.exit(ExitCode.NOT_FOUND)
     except Unreachable as error:
-        _fail(str(error), "start it with: relay serve --config FILE", ExitCode.UNREACHABLE)
+        tell(str(error), "start it with: relay serve --config FILE")
+        sys.exit(ExitCode.UNREACHABLE)
     except ApiError as error:
-        _fail(str(error), None, _api_code(error.status))
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(ExitCode.ERROR)
-
-
-def _api_code(status: int) -> ExitCode:
-    if status in (401, 403):
-        return ExitCode.AUTH
-    return ExitCode.NOT_FOUND if status == 404 else ExitCode.ERROR
-
-
-def _fail(message: str, hint: str | None, code: ExitCode) -> None:
-    click.echo(f"error: {message}", err=True)
-    if hint:
-        click.echo(f"hint: {hint}", err=True)
-    sys.exit(code)
+        tell(str(error), "give a token: RELAY_TOKEN=rly_..., or --token-file FILE" if error.status == 401 else None)
+        sys.exit(of_problem(error.status))

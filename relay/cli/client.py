@@ -11,14 +11,17 @@ from urllib.parse import quote, urlencode, urlsplit
 
 DEFAULT_URL = "http://127.0.0.1:8377"
 _TIMEOUT_S = 15.0
+_PAGE = 200
+_NOT_READY = 503
 
 
 class ApiError(Exception):
-    """The daemon answered with a problem."""
+    """The daemon answered with a problem: `status` is its HTTP status, `problem` the document."""
 
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
         super().__init__(problem.get("detail") or problem.get("title") or f"HTTP {status}")
         self.status = status
+        self.problem = problem
 
 
 class Unreachable(Exception):
@@ -26,10 +29,11 @@ class Unreachable(Exception):
 
 
 class Client:
-    """Talks to one daemon."""
+    """Talks to one daemon; `answered` tells whether it ever did."""
 
     def __init__(self, url: str, token: str | None) -> None:
         self.url = url
+        self.answered = False
         self._token = token
 
     def get(self, path: str, query: Mapping[str, object] | None = None, *, timeout_s: float = _TIMEOUT_S) -> Any:
@@ -44,13 +48,24 @@ class Client:
         """Make a DELETE; raises ApiError and Unreachable."""
         self._call("DELETE", path, None, None, _TIMEOUT_S)
 
+    def readiness(self) -> dict[str, Any]:
+        """Return what /readyz says, be it good or bad; raises ApiError and Unreachable."""
+        try:
+            return dict(self.get("/readyz"))
+        except ApiError as error:
+            if error.status == _NOT_READY and "checks" in error.problem:
+                return dict(error.problem)
+            raise
+
     def pages(self, path: str, query: Mapping[str, object], most: int | None) -> Iterator[dict[str, Any]]:
         """Yield the items of a list, page by page, at most so many."""
         cursor: str | None = None
         left = most
         while left is None or left > 0:
-            size = 200 if left is None else min(left, 200)
+            size = _PAGE if left is None else min(left, _PAGE)
             page = self.get(path, {**query, "limit": size, **({"cursor": cursor} if cursor else {})})
+            if not isinstance(page, dict) or "items" not in page:
+                raise self._stranger()
             yield from page["items"]
             cursor = page["next_cursor"]
             left = None if left is None else left - len(page["items"])
@@ -83,10 +98,14 @@ class Client:
         try:
             value = json.loads(text) if text else None
         except ValueError as error:
-            raise Unreachable(f"what answers at {self.url} is not relay") from error
-        if status >= 400 and status != 503:
+            raise self._stranger() from error
+        self.answered = True
+        if status >= 400:
             raise ApiError(status, value if isinstance(value, dict) else {})
         return value
+
+    def _stranger(self) -> Unreachable:
+        return Unreachable(f"what answers at {self.url} is not relay")
 
 
 def watch_path(reference: str) -> str:
@@ -94,16 +113,46 @@ def watch_path(reference: str) -> str:
     return f"/v1/watches/{quote(reference, safe=':')}"
 
 
+def delivery_path(delivery_id: str) -> str:
+    """Return the path of a delivery."""
+    return f"/v1/deliveries/{quote(delivery_id, safe='')}"
+
+
+def checked_url(text: str) -> str:
+    """Return the address of a daemon in full; ``http://`` may be left out.
+
+    Raises ValueError for what is no address of a server.
+    """
+    url = (text if "://" in text else f"http://{text}").rstrip("/")
+    wrong = ValueError(f'"{text}" is not an address like {DEFAULT_URL}')
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - reading it is what checks it
+    except ValueError:
+        raise wrong from None
+    strange = not url.isprintable() or not url.isascii() or " " in url
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query or strange:
+        raise wrong
+    return url
+
+
 def default_url(env: Mapping[str, str] = os.environ) -> str:
-    """Return where the daemon of this machine listens, by $RELAY_URL or its configuration."""
+    """Return where the daemon of this machine listens, by $RELAY_URL or the configuration that it would read."""
     if env.get("RELAY_URL"):
-        return env["RELAY_URL"].rstrip("/")
+        return env["RELAY_URL"]
     places = [env["RELAY_CONFIG"]] if env.get("RELAY_CONFIG") else ["config.toml", "/etc/relay/config.toml"]
     for place in places:
         try:
-            listen = tomllib.loads(Path(place).read_text())["server"]["listen"]
-        except (OSError, ValueError, KeyError, TypeError):
+            text = Path(place).read_text()
+        except (OSError, ValueError):
             continue
-        if isinstance(listen, str):
-            return f"http://{listen}"
+        return _listen(text) or DEFAULT_URL
     return DEFAULT_URL
+
+
+def _listen(configuration: str) -> str | None:
+    try:
+        listen = tomllib.loads(configuration)["server"]["listen"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return f"http://{listen}" if isinstance(listen, str) else None

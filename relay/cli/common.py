@@ -1,50 +1,105 @@
-"""What several commands share: the client, ids, key=value options."""
+"""What several commands share: the client, ids, durations, key=value options."""
 
 import os
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import click
 
-from relay.cli.client import ApiError, Client, default_url, watch_path
+from relay.cli import output
+from relay.cli.client import ApiError, Client, checked_url, default_url, watch_path
+from relay.cli.exit_codes import ExitCode
+from relay.core.duration import parse_duration
 
 _MOST_MATCHES = 2
+_WHOLE_ID = re.compile(r"wat_[0-9a-z]{26}")
+_TOKEN = re.compile(r"[!-~]+")
+"""What an HTTP header can carry of a token: visible ASCII."""
+
+
+class NothingMatched(Exception):
+    """There is nothing to act on."""
+
+
+def seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
+    """Return the seconds that an option says, as in "30m"; 0 needs no unit."""
+    if text is None or text.strip() == "0":
+        return None if text is None else 0.0
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param) from None
 
 
 def client_of(ctx: click.Context) -> Client:
     """Return the client of the daemon that the options and the environment name."""
     options = ctx.find_root().obj
-    token = os.environ.get("RELAY_TOKEN")
-    if options["token_file"]:
+    try:
+        url = checked_url(options["url"] or default_url())
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    return Client(url, _token(options["token"], options["token_file"]))
+
+
+def _token(given: str | None, file: str | None) -> str | None:
+    token = given or os.environ.get("RELAY_TOKEN")
+    if file:
         try:
-            token = Path(options["token_file"]).read_text().strip()
+            token = Path(file).read_text().strip()
         except OSError as error:
             raise click.UsageError(f"the token file cannot be read: {error.strerror}") from error
-    return Client((options["url"] or default_url()).rstrip("/"), token)
+        except UnicodeDecodeError:
+            raise click.UsageError("the token file holds no text") from None
+    if token and not _TOKEN.fullmatch(token):
+        raise click.UsageError("the token holds characters that no token has")
+    return token
 
 
 def references(ids: Iterable[str]) -> list[str]:
-    """Return ids with ``-`` replaced by the words of standard input."""
+    """Return ids with ``-`` replaced by the words of standard input; raises NothingMatched where that leaves none."""
     found: list[str] = []
     for reference in ids:
         found += sys.stdin.read().split() if reference == "-" else [reference]
+    if not found:
+        raise NothingMatched("standard input holds no ids")
     return found
 
 
 def resolve(client: Client, reference: str) -> str:
     """Return the whole id that an id, a prefix of one, or provider:job_id means.
 
-    Raises ApiError where it means none, and a usage error where it means several.
+    A whole id is taken at its word.  Raises NothingMatched or ApiError where
+    the reference means no watch, and UsageError where it means several.
     """
+    if _WHOLE_ID.fullmatch(reference):
+        return reference
     if ":" in reference or not reference.startswith("wat_"):
         return str(client.get(watch_path(reference))["id"])
     found = list(client.pages("/v1/watches", {"id_prefix": reference}, _MOST_MATCHES))
     if not found:
-        raise ApiError(404, {"detail": f'no watch "{reference}"'})
-    if len(found) > 1 and found[0]["id"] != reference:
+        raise NothingMatched(f'no watch "{reference}"')
+    if len(found) > 1:
         raise click.UsageError(f'"{reference}" is the beginning of several ids; write more of it')
     return str(found[0]["id"])
+
+
+def for_each(ids: Iterable[str], act: Callable[[str], None]) -> ExitCode:
+    """Act on every id; one that means nothing is told, and does not keep the others from it."""
+    code = ExitCode.OK
+    for reference in references(ids):
+        try:
+            act(reference)
+        except NothingMatched as error:
+            output.error(str(error))
+            code = ExitCode.NOT_FOUND
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            output.error(str(error))
+            code = ExitCode.NOT_FOUND
+    return code
 
 
 def pairs(values: Iterable[str], option: str) -> dict[str, str]:

@@ -19,6 +19,7 @@ class ExitCode(IntEnum):
     UNREACHABLE = 69
     CONFIG = 78
     TIMED_OUT = 124
+    INTERRUPTED = 130
 
 
 _BY_STATUS = {
@@ -47,3 +48,10 @@ def worst(codes: Iterable[ExitCode]) -> ExitCode:
     """Return the code of several watches together."""
     found = set(codes)
     return next((code for code in _WORST_FIRST if code in found), ExitCode.OK)
+
+
+def of_problem(http_status: int) -> ExitCode:
+    """Return the code of a request that the daemon refused with this HTTP status."""
+    if http_status in (401, 403):
+        return ExitCode.AUTH
+    return ExitCode.NOT_FOUND if http_status == 404 else ExitCode.ERROR

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import click
 
+from relay.cli import output
 from relay.cli.common import client_of
 from relay.cli.exit_codes import ExitCode
+from relay.cli.groups import Group
+from relay.core.text import one_line
 
 _CONFIG_OPTION = click.option(
     "--config",
@@ -25,6 +28,10 @@ def serve(config_path: Path | None) -> int:
     """Run the daemon until it is told to stop.
 
     \b
+    Example:
+      relay serve --config config.toml
+
+    \b
     SIGTERM stops it in order, SIGHUP lets it read its secrets again.
     Exit codes: 0 stopped, 1 failed, 78 wrong configuration.
     """
@@ -33,15 +40,25 @@ def serve(config_path: Path | None) -> int:
     return run(config_path)
 
 
-@click.group()
+@click.group(cls=Group)
 def config() -> None:
-    """Check and show the configuration."""
+    """Check and show the configuration.
+
+    \b
+    Example:
+      relay config check --config config.toml
+    """
 
 
 @config.command("check")
 @_CONFIG_OPTION
 def check(config_path: Path | None) -> int:
-    """Tell everything that is wrong with the configuration, with line and caret; needs no daemon."""
+    """Tell everything that is wrong with the configuration, with line and caret; needs no daemon.
+
+    \b
+    Example:
+      relay config check --config config.toml && systemctl restart relay
+    """
     from relay.config import ConfigInvalid
     from relay.core.errors import RelayError
     from relay.daemon import check_settings
@@ -64,8 +81,12 @@ def check(config_path: Path | None) -> int:
 @config.command("show")
 @_CONFIG_OPTION
 def show(config_path: Path | None) -> int:
-    """Show every setting in force and where it comes from; secrets stay hidden."""
-    from relay.cli import output
+    """Show every setting in force and where it comes from; secrets stay hidden.
+
+    \b
+    Example:
+      relay config show | grep detection_lag
+    """
     from relay.config import ConfigInvalid, find, settings_in_force
     from relay.providers import names
 
@@ -81,7 +102,12 @@ def show(config_path: Path | None) -> int:
 @config.command("schema")
 @click.argument("kind", type=click.Choice(["config", "provider"]), default="config")
 def schema(kind: str) -> int:
-    """Print the JSON Schema of the configuration, or of provider files, for editors."""
+    """Print the JSON Schema of the configuration, or of provider files, for editors.
+
+    \b
+    Example:
+      relay config schema provider > provider.schema.json
+    """
     from relay.config import config_schema
     from relay.providers import ProviderSpec
 
@@ -90,9 +116,14 @@ def schema(kind: str) -> int:
     return ExitCode.OK
 
 
-@click.group()
+@click.group(cls=Group)
 def token() -> None:
-    """Make tokens for the API."""
+    """Make tokens for the API.
+
+    \b
+    Example:
+      relay token create shop --scope watch,read
+    """
 
 
 @token.command("create")
@@ -105,7 +136,9 @@ def create(name: str, scope: str) -> int:
     Example:
       relay token create shop --scope watch,read
     """
-    scopes = [part.strip() for part in scope.split(",") if part.strip()]
+    if not name.isprintable() or not name:
+        raise click.UsageError("the name holds characters that cannot be printed, or none")
+    scopes = list(dict.fromkeys(part.strip() for part in scope.split(",") if part.strip()))
     unknown = sorted(set(scopes) - {"watch", "read", "admin"})
     if unknown or not scopes:
         raise click.UsageError("--scope takes watch, read and admin, separated by commas")
@@ -113,7 +146,9 @@ def create(name: str, scope: str) -> int:
     digest = hashlib.sha256(text.encode()).hexdigest()
     click.echo(text)
     click.echo("Put this line into tokens = [ ... ] under [auth], and restart relay:", err=True)
-    line = f'{{ name = {json.dumps(name)}, hash = "sha256:{digest}", scopes = {json.dumps(scopes)} }},'
+    line = (
+        f'{{ name = {json.dumps(name, ensure_ascii=False)}, hash = "sha256:{digest}", scopes = {json.dumps(scopes)} }},'
+    )
     click.echo(line, err=True)
     return ExitCode.OK
 
@@ -122,12 +157,17 @@ def create(name: str, scope: str) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def status(ctx: click.Context, as_json: bool) -> int:
-    """Tell whether the daemon is well; exits with 1 where it is not."""
-    ready = client_of(ctx).get("/readyz")
+    """Tell whether the daemon is well; exits with 1 where it is not.
+
+    \b
+    Example:
+      relay status || journalctl -u relay --since -10min
+    """
+    ready = client_of(ctx).readiness()
     if as_json:
-        click.echo(json.dumps(ready))
+        output.json_line(ready)
     else:
         click.echo(ready["status"])
         for name, check in ready["checks"].items():
-            click.echo(f"  {name:<20}{'ok' if check['ok'] else check['detail']}")
+            click.echo(f"  {name:<20}{'ok' if check['ok'] else one_line(str(check['detail']))}")
     return ExitCode.OK if ready["status"] == "ready" else ExitCode.ERROR

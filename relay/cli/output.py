@@ -3,12 +3,13 @@
 import json
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 import click
 
+from relay.cli.exit_codes import ExitCode
 from relay.core.duration import format_duration
 from relay.core.text import one_line
 
@@ -25,21 +26,33 @@ _COLOURS = {
 }
 
 
+WHOLE = 100_000
+"""How much of a text is shown where it must not be cut: signed URLs are long, and programs compare ids."""
+_CELL = 500
+
+
 def say(text: str) -> None:
     """Tell a person something beside the data."""
     click.echo(text, err=True)
 
 
+def error(sentence: str, hint: str | None = None) -> None:
+    """Tell a person what went wrong, and what may help."""
+    say(f"error: {one_line(sentence, 2000)}")
+    if hint:
+        say(f"hint: {hint}")
+
+
 def json_line(value: object) -> None:
-    """Print one JSON value on a line of its own."""
-    click.echo(json.dumps(value, ensure_ascii=False))
+    """Print one JSON value on a line of its own, in ASCII: what a terminal would obey is escaped."""
+    click.echo(json.dumps(value))
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print rows: a table for a terminal, tab-separated without a header otherwise."""
     if not sys.stdout.isatty():
         for row in rows:
-            click.echo("\t".join(one_line(cell, 500) for cell in row))
+            click.echo("\t".join(one_line(cell, WHOLE) for cell in row))
         return
     from rich.console import Console
     from rich.table import Table
@@ -49,8 +62,31 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for header in headers:
         shown.add_column(header.upper(), overflow="fold")
     for row in rows:
-        shown.add_row(*(Text(one_line(cell, 500), style=_COLOURS.get(cell, "")) for cell in row))
+        shown.add_row(*(Text(one_line(cell, _CELL), style=_COLOURS.get(cell, "")) for cell in row))
     Console().print(shown)
+
+
+def listing(
+    items: Iterable[dict[str, Any]],
+    headers: Sequence[str],
+    row: Callable[[dict[str, Any]], Sequence[str]],
+    *,
+    as_json: bool,
+    filtered: bool,
+) -> ExitCode:
+    """Print items as JSON or as a table; a filter that leaves none of them is told by the exit code."""
+    if as_json:
+        found = 0
+        for found, item in enumerate(items, 1):  # noqa: B007 - the last number is how many there were
+            json_line(item)
+    else:
+        rows = [row(item) for item in items]
+        found = len(rows)
+        if rows:
+            table(headers, rows)
+    if not found and (filtered or sys.stdout.isatty()):
+        say("nothing matches" if filtered else "there is nothing yet")
+    return ExitCode.NOT_FOUND if filtered and not found else ExitCode.OK
 
 
 def instant(text: str | None) -> float | None:

@@ -1,24 +1,27 @@
 """relay wait."""
 
 import math
-import sys
+import threading
 import time
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
-from concurrent.futures import wait as wait_futures
+from collections.abc import Iterator, Sequence
+from queue import SimpleQueue
 from typing import Any
 
 import click
 
 from relay.cli import output
-from relay.cli.client import Client, Unreachable, watch_path
-from relay.cli.common import client_of, references, resolve
+from relay.cli.client import ApiError, Client, Unreachable, watch_path
+from relay.cli.common import client_of, references, resolve, seconds
 from relay.cli.exit_codes import ExitCode, of_status, worst
-from relay.core.duration import parse_duration
 from relay.core.text import one_line
 
 _LONG_POLL_S = 30.0
+_ROUND_S = 5.0
+"""How long it takes to ask for all, where there are more than can be asked for at once."""
 _RETRY_S = 1.0
 _AT_ONCE = 16
+_ANSWER_S = 15.0
+_UNWELL = 500
 
 
 @click.command()
@@ -26,7 +29,7 @@ _AT_ONCE = 16
 @click.option("--any", "any_of_them", is_flag=True, help="End with the first that has ended.")
 @click.option("--all", "all_of_them", is_flag=True, help="End when all have ended (the default).")
 @click.option("--fail-fast", is_flag=True, help="End with the first that did not complete.")
-@click.option("--timeout", metavar="30m", help="Wait at most this long; 0 looks once.")
+@click.option("--timeout", callback=seconds, metavar="30m", help="Wait at most this long; 0 looks once.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one watch a line.")
 @click.pass_context
 def wait(
@@ -35,7 +38,7 @@ def wait(
     any_of_them: bool,
     all_of_them: bool,
     fail_fast: bool,
-    timeout: str | None,
+    timeout: float | None,
     as_json: bool,
 ) -> int:
     """Wait until jobs have ended; the exit code tells how.
@@ -48,98 +51,132 @@ def wait(
       relay ls --status running --json | jq -r .id | relay wait - --fail-fast
     """
     if any_of_them and all_of_them:
-        raise click.UsageError("choose --any or --all")
+        raise click.UsageError("choose --any or --all", ctx)
     client = client_of(ctx)
     found = [resolve(client, reference) for reference in references(ids)]
-    return wait_for(client, found, timeout=timeout, as_json=as_json, first=any_of_them, fail_fast=fail_fast)
+    return wait_for(client, found, timeout_s=timeout, as_json=as_json, first=any_of_them, fail_fast=fail_fast)
 
 
 def wait_for(
     client: Client,
-    ids: list[str],
+    ids: Sequence[str],
     *,
-    timeout: str | None,
+    timeout_s: float | None,
     as_json: bool,
     first: bool = False,
     fail_fast: bool = False,
 ) -> ExitCode:
-    """Wait for watches, print each as it ends, and return the exit code of all together."""
-    until = _until(timeout)
-    waiting = _Waiting(client, until)
-    codes: list[ExitCode] = []
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        open_: set[Future[dict[str, Any]]] = {pool.submit(waiting.one, watch_id) for watch_id in dict.fromkeys(ids)}
-        try:
-            while open_:
-                done, open_ = wait_futures(open_, return_when=FIRST_COMPLETED)
-                for future in done:
-                    watch = future.result()
-                    code = of_status(watch["status"])
-                    if code is not ExitCode.PENDING:
-                        _print(watch, as_json=as_json)
-                    codes.append(code)
-                if (first and any(code is not ExitCode.PENDING for code in codes)) or (
-                    fail_fast and any(code not in (ExitCode.OK, ExitCode.PENDING) for code in codes)
-                ):
-                    codes = [code for code in codes if code is not ExitCode.PENDING]
-                    break
-        finally:
-            waiting.stopped = True
-            for future in open_:
-                future.cancel()
-    pending = ExitCode.PENDING if timeout is not None and _seconds(timeout) == 0 else ExitCode.TIMED_OUT
-    return worst(pending if code is ExitCode.PENDING else code for code in codes)
+    """Wait for watches, print each as it ends, and return the exit code of all together.
+
+    Raises ApiError, and Unreachable where no daemon ever answered or none does
+    when the time is up.
+    """
+    ended: list[ExitCode] = []
+    pending = 0
+    waiting = _Waiting(client, list(dict.fromkeys(ids)), timeout_s)
+    try:
+        for watch in waiting.answers():
+            code = of_status(watch["status"])
+            if code is ExitCode.PENDING:
+                pending += 1
+                continue
+            ended.append(code)
+            _print(watch, as_json=as_json)
+            if first or (fail_fast and code is not ExitCode.OK):
+                return worst(ended)
+    finally:
+        waiting.stop()
+    if not pending or (first and ended):
+        return worst(ended)
+    return worst([*ended, ExitCode.PENDING if timeout_s == 0 else ExitCode.TIMED_OUT])
 
 
 class _Waiting:
-    """Holds what the waiting threads share."""
+    """Asks for many watches by turns, on threads that nobody has to wait for.
 
-    def __init__(self, client: Client, until: float | None) -> None:
-        self.stopped = False
+    They are daemon threads: an interrupt, or the first outcome where only that
+    is wanted, must not wait for requests that are held for half a minute.
+    """
+
+    def __init__(self, client: Client, ids: Sequence[str], timeout_s: float | None) -> None:
         self._client = client
-        self._until = until
+        self._until = math.inf if timeout_s is None else _now() + timeout_s
+        self._open = len(ids)
+        self._todo: SimpleQueue[str] = SimpleQueue()
+        self._answers: SimpleQueue[dict[str, Any] | Exception] = SimpleQueue()
+        self._stopped = threading.Event()
         self._told = False
+        for watch_id in ids:
+            self._todo.put(watch_id)
+        for _ in range(min(self._open, _AT_ONCE)):
+            threading.Thread(target=self._work, daemon=True).start()
 
-    def one(self, watch_id: str) -> dict[str, Any]:
-        """Return a watch once it has ended, the time is up, or nobody waits any more."""
-        while True:
-            left = math.inf if self._until is None else self._until - time.monotonic()  # noqa: TID251 - a person waits
-            hold_s = 0.0 if self.stopped else max(min(left, _LONG_POLL_S), 0.0)
+    def answers(self) -> Iterator[dict[str, Any]]:
+        """Yield each watch once it has ended, or as it is when the time is up; raises what keeps us from asking."""
+        while self._open:
+            answer = self._answers.get()
+            if isinstance(answer, Exception):
+                raise answer
+            self._open -= 1
+            yield answer
+
+    def stop(self) -> None:
+        """Let the threads end as soon as they can."""
+        self._stopped.set()
+        for _ in range(_AT_ONCE):
+            self._todo.put("")
+
+    def _work(self) -> None:
+        while (watch_id := self._todo.get()) and not self._stopped.is_set():
             try:
-                watch: dict[str, Any] = self._client.get(
-                    watch_path(watch_id), {"wait": f"{hold_s:.3f}"}, timeout_s=hold_s + 15
-                )
-            except Unreachable:
-                if self.stopped or left <= _RETRY_S:
-                    raise
-                self._tell_once()
-                time.sleep(_RETRY_S)
-                continue
-            if of_status(watch["status"]) is not ExitCode.PENDING or self.stopped or hold_s >= left:
-                return watch
+                watch = self._ask(watch_id)
+            except Exception as error:  # noqa: BLE001 - raised again where the answers are read
+                self._answers.put(error)
+                return
+            if watch is None:
+                self._todo.put(watch_id)
+            else:
+                self._answers.put(watch)
 
-    def _tell_once(self) -> None:
+    def _ask(self, watch_id: str) -> dict[str, Any] | None:
+        """Return a watch that has ended or whose time is up, or None where it has to be asked for again."""
+        hold_s = max(0.0, min(self._until - _now(), self._turn_s()))
+        try:
+            watch: dict[str, Any] = self._client.get(
+                watch_path(watch_id), {"wait": f"{hold_s:.3f}"}, timeout_s=hold_s + _ANSWER_S
+            )
+        except (ApiError, Unreachable) as error:
+            if not self._will_pass(error):
+                raise
+            self._tell_once(error)
+            self._stopped.wait(min(_RETRY_S, max(0.0, self._until - _now())))
+            return None
+        over = of_status(watch["status"]) is not ExitCode.PENDING or _now() >= self._until
+        return watch if over else None
+
+    def _turn_s(self) -> float:
+        """Return how long one request may be held, so that every watch gets its turn."""
+        return _LONG_POLL_S if self._open <= _AT_ONCE else _ROUND_S * _AT_ONCE / self._open
+
+    def _will_pass(self, error: ApiError | Unreachable) -> bool:
+        """Whether to wait for a daemon: one that has answered before is away only while it restarts."""
+        if isinstance(error, ApiError) and error.status < _UNWELL:
+            return False
+        return self._client.answered and _now() < self._until
+
+    def _tell_once(self, error: Exception) -> None:
         if not self._told:
             self._told = True
-            output.say("the daemon does not answer; waiting for it")
+            output.say(one_line(f"{error}; waiting for it"))
 
 
-def _seconds(text: str) -> float:
-    if text.strip() == "0":
-        return 0.0
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise click.UsageError(f"--timeout: {error}") from None
-
-
-def _until(timeout: str | None) -> float | None:
-    return None if timeout is None else time.monotonic() + _seconds(timeout)  # noqa: TID251
+def _now() -> float:
+    return time.monotonic()  # noqa: TID251 - a person waits, on their own clock
 
 
 def _print(watch: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         output.json_line(watch)
     else:
-        click.echo("\t".join(one_line(part, 2000) for part in (watch["id"], watch["status"], output.summary(watch))))
-    sys.stdout.flush()
+        parts = (watch["id"], watch["status"], output.summary(watch))
+        click.echo("\t".join(one_line(part, output.WHOLE) for part in parts))

@@ -1,17 +1,14 @@
 """relay add, ls, show, poll and rm."""
 
-import sys
 from typing import Any
 
 import click
 
 from relay.cli import output
 from relay.cli.client import watch_path
-from relay.cli.common import client_of, pairs, references, resolve
+from relay.cli.common import client_of, for_each, pairs, references, resolve, seconds
 from relay.cli.exit_codes import ExitCode
-from relay.core.text import clean
-
-_ENDED = ("completed", "failed", "cancelled", "expired", "not_found", "timed_out")
+from relay.core.text import one_line
 
 
 @click.command()
@@ -23,7 +20,7 @@ _ENDED = ("completed", "failed", "cancelled", "expired", "not_found", "timed_out
 @click.option("--deadline", metavar="2h", help="Give up after this long, or at an RFC 3339 time.")
 @click.option("--metadata", multiple=True, metavar="K=V", help="Comes back in the event.")
 @click.option("--wait", "waits", is_flag=True, help="Wait for the outcome, as `relay wait` does.")
-@click.option("--timeout", metavar="30m", help="How long to wait at most.")
+@click.option("--timeout", callback=seconds, metavar="30m", help="With --wait: how long at most; 0 looks once.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one watch a line.")
 @click.pass_context
 def add(
@@ -36,7 +33,7 @@ def add(
     deadline: str | None,
     metadata: tuple[str, ...],
     waits: bool,
-    timeout: str | None,
+    timeout: float | None,
     as_json: bool,
 ) -> int:
     """Watch jobs of PROVIDER.  The same job again is the same watch; - reads ids from standard input.
@@ -47,6 +44,8 @@ def add(
       relay add nanogpt RUN_ID --param modelSlug=veo2-video --to ops
       cat ids.txt | relay add lumenfall - --wait --timeout 1h
     """
+    if timeout is not None and not waits:
+        raise click.UsageError("--timeout goes with --wait", ctx)
     client = client_of(ctx)
     request: dict[str, Any] = {
         "provider": provider,
@@ -55,18 +54,25 @@ def add(
         "destinations": list(destinations),
     }
     request |= {key: value for key, value in (("callback_url", callback_url), ("deadline", deadline)) if value}
-    added = [client.post("/v1/watches", request | {"job_id": job_id}) for job_id in references(job_ids)]
-    if waits:
-        from relay.cli.wait import wait_for
+    added = []
+    for job_id in references(job_ids):
+        watch = client.post("/v1/watches", request | {"job_id": job_id})
+        added.append(watch["id"])
+        _tell_added(watch, as_json=as_json, waits=waits)  # at once: the next may be refused
+    if not waits:
+        return ExitCode.OK
+    from relay.cli.wait import wait_for
 
-        return wait_for(client, [watch["id"] for watch in added], timeout=timeout, as_json=as_json)
-    for watch in added:
-        if as_json:
-            output.json_line(watch)
-        else:
-            click.echo(watch["id"])
-            output.say(f"{provider}:{watch['job_id']} is {watch['status']}, next look {_next(watch)}")
-    return ExitCode.OK
+    return wait_for(client, added, timeout_s=timeout, as_json=as_json)
+
+
+def _tell_added(watch: dict[str, Any], *, as_json: bool, waits: bool) -> None:
+    if as_json and not waits:
+        output.json_line(watch)
+        return
+    if not waits:
+        click.echo(watch["id"])
+    output.say(one_line(f"{watch['provider']}:{watch['job_id']} is {watch['status']}, next look {_next(watch)}", 2000))
 
 
 def _next(watch: dict[str, Any]) -> str:
@@ -103,15 +109,14 @@ def ls(
     query |= {name: value for name, value in (("provider", provider), ("since", since)) if value}
     if status:
         query["status"] = list(status)
-    found = list(client_of(ctx).pages("/v1/watches", query, None if everything else limit))
-    if as_json:
-        for watch in found:
-            output.json_line(watch)
-        return ExitCode.OK
-    if not found and sys.stdout.isatty():
-        output.say("no watches")
-    output.table(("id", "provider", "job", "status", "age", "next look", "polls"), map(_row, found))
-    return ExitCode.OK
+    found = client_of(ctx).pages("/v1/watches", query, None if everything else limit)
+    return output.listing(
+        found,
+        ("id", "provider", "job", "status", "age", "next look", "polls"),
+        _row,
+        as_json=as_json,
+        filtered=bool(query),
+    )
 
 
 def _row(watch: dict[str, Any]) -> tuple[str, ...]:
@@ -134,8 +139,9 @@ def show(ctx: click.Context, reference: str, as_json: bool) -> int:
     """Show everything about a watch: by its id, a beginning of it, or provider:job_id.
 
     \b
-    Example:
+    Examples:
       relay show getimg:req-01HXYZVIDEO1234
+      relay show wat_01m3k --json
     """
     client = client_of(ctx)
     watch = client.get(watch_path(resolve(client, reference)))
@@ -165,18 +171,21 @@ def show(ctx: click.Context, reference: str, as_json: bool) -> int:
 
 def _line(name: str, value: object) -> None:
     if value not in (None, ""):
-        click.echo(f"{name.replace('_', ' '):<18}{clean(str(value))}")
+        click.echo(f"{name.replace('_', ' '):<18}{one_line(str(value), output.WHOLE)}")
 
 
 @click.command()
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @click.pass_context
 def poll(ctx: click.Context, ids: tuple[str, ...]) -> int:
-    """Look at jobs now rather than when the schedule would."""
+    """Look at jobs now rather than when the schedule would.
+
+    \b
+    Example:
+      relay poll getimg:req-01HXYZVIDEO1234
+    """
     client = client_of(ctx)
-    for reference in references(ids):
-        client.post(f"{watch_path(resolve(client, reference))}/poll")
-    return ExitCode.OK
+    return for_each(ids, lambda reference: client.post(f"{watch_path(resolve(client, reference))}/poll"))
 
 
 @click.command()
@@ -186,12 +195,15 @@ def rm(ctx: click.Context, ids: tuple[str, ...]) -> int:
     """Stop watching, and forget.  The job itself goes on at its provider; nobody will be told.
 
     \b
-    Example:
+    Examples:
       relay rm wat_01m3k
+      relay ls --status not_found --json | jq -r .id | relay rm -
     """
     client = client_of(ctx)
-    for reference in references(ids):
+
+    def forget(reference: str) -> None:
         watch_id = resolve(client, reference)
         client.delete(watch_path(watch_id))
         output.say(f"{watch_id} is forgotten")
-    return ExitCode.OK
+
+    return for_each(ids, forget)
