@@ -86,6 +86,10 @@ def demo() -> int:
     Starts simulated providers, a receiver and the real daemon on a temporary
     database, watches four jobs, and prints what was delivered.  Exits with 0
     when every message arrived and every signature held, within 20 seconds.
+
+    \b
+    Example:
+      relay demo
     """
     with tempfile.TemporaryDirectory(prefix="relay-demo-") as folder:
         try:

@@ -69,7 +69,7 @@ def check(config_path: Path | None) -> int:
         click.echo(error.report, err=True)
         return ExitCode.CONFIG
     except RelayError as error:
-        click.echo(f"error: {error}", err=True)
+        output.error(str(error))
         return ExitCode.CONFIG
     for warning in settings.warnings:
         click.echo(warning, err=True)

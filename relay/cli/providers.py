@@ -13,19 +13,24 @@ import click
 from relay.cli import output
 from relay.cli.common import pairs
 from relay.cli.exit_codes import ExitCode
+from relay.cli.groups import Group
+from relay.core.text import clean
 
 if TYPE_CHECKING:
     from relay.core.http import Response
     from relay.core.observation import Job
     from relay.providers import ProviderSpec
 
+_SHOWN = 4000
+"""How much of an answer's body is shown to a person."""
 
-@click.group()
+
+@click.group(cls=Group)
 def providers() -> None:
     """See the providers that come with relay, and teach it another.
 
     \b
-    From a sample answer to a provider in four commands:
+    Examples: from a sample answer to a provider in four commands
       relay providers new --from sample.json --title "Acme" --base-url https://api.acme.example > acme.toml
       relay providers lint acme.toml
       relay providers test acme.toml --body sample.json
@@ -36,7 +41,12 @@ def providers() -> None:
 @providers.command("ls")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one preset a line.")
 def ls(as_json: bool) -> int:
-    """List the presets."""
+    """List the presets.
+
+    \b
+    Example:
+      relay providers ls --json
+    """
     from relay.providers import load_preset, preset_names
 
     specs = {name: load_preset(name) for name in preset_names()}
@@ -66,7 +76,12 @@ def _host(spec: "ProviderSpec") -> list[str]:
 @providers.command("show")
 @click.argument("name")
 def show(name: str) -> int:
-    """Print the file of a preset: the best beginning for one of your own."""
+    """Print the file of a preset: the best beginning for one of your own.
+
+    \b
+    Example:
+      relay providers show getimg > mine.toml
+    """
     from relay.providers import preset_names
 
     if name not in preset_names():
@@ -78,7 +93,12 @@ def show(name: str) -> int:
 @providers.command("lint")
 @click.argument("file", type=click.Path(path_type=Path))
 def lint(file: Path) -> int:
-    """Tell everything that is wrong with a provider file, with line and caret."""
+    """Tell everything that is wrong with a provider file, with line and caret.
+
+    \b
+    Example:
+      relay providers lint mine.toml
+    """
     from relay.providers import SpecInvalid, load_file
 
     try:
@@ -162,7 +182,7 @@ def test(
             raise click.UsageError("give --id for a real poll, or --body for a sample")
         return asyncio.run(_poll_once(provider, job, config_path))
     except RelayError as error:
-        click.echo(f"error: {error}", err=True)
+        output.error(str(error))
         return ExitCode.CONFIG
 
 
@@ -214,7 +234,7 @@ async def _poll_once(provider: str, job: "Job", config_path: Path | None) -> int
             _tell_request(request, mask)
             answers.append(await transport.send(request, timeout_s=POLL_TIMEOUT_S, max_body=MAX_ANSWER_BYTES))
             output.say(mask(f"< HTTP {answers[-1].status} in {answers[-1].elapsed_s:.2f} s"))
-            output.say(mask(answers[-1].body[:4000].decode("utf-8", "replace")))
+            output.say(clean(mask(answers[-1].body.decode("utf-8", "replace")), _SHOWN))
             meaning = account.provider.interpret(job, answers, secrets, clock.now())
             if not isinstance(meaning, Request) or len(answers) > 1:
                 break
@@ -242,6 +262,6 @@ def _tell(meaning: Any, spec: "ProviderSpec", response: "Response") -> int:
         click.echo(f"{meaning.method} {meaning.url}")
         return ExitCode.OK
     shown = {key: value for key, value in asdict(meaning).items() if key != "raw"}
-    click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+    click.echo(json.dumps(shown, indent=2))
     sys.stdout.flush()
     return ExitCode.OK

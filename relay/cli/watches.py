@@ -58,7 +58,8 @@ def add(
     for job_id in references(job_ids):
         watch = client.post("/v1/watches", request | {"job_id": job_id})
         added.append(watch["id"])
-        _tell_added(watch, as_json=as_json, waits=waits)  # at once: the next may be refused
+        if not waits:
+            _tell_added(watch, as_json=as_json)  # at once: the next may be refused
     if not waits:
         return ExitCode.OK
     from relay.cli.wait import wait_for
@@ -66,12 +67,11 @@ def add(
     return wait_for(client, added, timeout_s=timeout, as_json=as_json)
 
 
-def _tell_added(watch: dict[str, Any], *, as_json: bool, waits: bool) -> None:
-    if as_json and not waits:
+def _tell_added(watch: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
         output.json_line(watch)
         return
-    if not waits:
-        click.echo(watch["id"])
+    click.echo(watch["id"])
     output.say(one_line(f"{watch['provider']}:{watch['job_id']} is {watch['status']}, next look {_next(watch)}", 2000))
 
 
