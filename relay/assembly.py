@@ -1,16 +1,20 @@
 """From the configuration to the parts that run: providers, destinations, routes."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from relay import config
-from relay.api import Followed
+from relay.api import Followed, NamedDestination
 from relay.config import Config, DestinationType
+from relay.core import ids
 from relay.core.address import AddressPolicy
 from relay.core.budget import Rate
+from relay.core.delivery import Delivery, DeliveryState, Verdict, VerdictKind
 from relay.core.duration import parse_duration
 from relay.core.errors import RelayError
+from relay.core.event import greeting_event
 from relay.core.hazard import prior
-from relay.core.ports import Destination, Transport
+from relay.core.ports import Clock, Destination, Outgoing, Transport
 from relay.core.routing import Route
 from relay.core.schedule import Bounds
 from relay.core.watch import Following, Target
@@ -21,7 +25,7 @@ from relay.destinations import (
     callback_target,
     named_target,
 )
-from relay.dispatcher import Outlet
+from relay.dispatcher import Outlet, send
 from relay.log import SecretMask
 from relay.poller import Account, Poller
 from relay.providers import blueprint
@@ -112,9 +116,35 @@ def _is_read_by_people(settings: Config, name: str) -> bool:
     return settings.destinations[name].type is not DestinationType.CALLBACK
 
 
-def targets(settings: Config) -> dict[str, Target]:
-    """Return the named destinations as targets."""
-    return {name: named_target(name) for name in settings.destinations}
+def named_destinations(
+    settings: Config, resolve: Callable[[Target], Outlet | None], clock: Clock
+) -> dict[str, NamedDestination]:
+    """Return the named destinations as the API needs them."""
+    return {
+        name: NamedDestination(
+            named_target(name), str(chosen.type), partial(_greet, named_target(name), resolve, clock)
+        )
+        for name, chosen in settings.destinations.items()
+    }
+
+
+async def _greet(target: Target, resolve: Callable[[Target], Outlet | None], clock: Clock, now: float) -> Verdict:
+    outlet = resolve(target)
+    if outlet is None:
+        return Verdict(VerdictKind.REFUSED, "the destination is not configured")
+    event = greeting_event(target.key, now)
+    delivery = Delivery(
+        id=ids.delivery_id(event.id, target.key),
+        event_id=event.id,
+        watch_id=None,
+        target=target,
+        state=DeliveryState.PENDING,
+        created_at=now,
+        next_attempt_at=now,
+        retry_from=now,
+    )
+    _, verdict = await send(outlet, Outgoing(delivery, event), clock)
+    return verdict
 
 
 def callback_checker(settings: Config) -> Callable[[str], Target]:

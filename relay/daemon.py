@@ -185,9 +185,10 @@ def _build(
 ) -> tuple[web.AppRunner, _Parts]:
     clock, entropy = time
     metrics, ends = Metrics(), EndSignals()
+    resolve = assembly.outlets(settings, trusted=trusted, guarded=guarded)
     dispatcher = Dispatcher(
         store=store,
-        resolve=assembly.outlets(settings, trusted=trusted, guarded=guarded),
+        resolve=resolve,
         clock=clock,
         entropy=entropy,
         metrics=metrics,
@@ -218,7 +219,7 @@ def _build(
         health=health,
         ends=ends,
         providers=assembly.followed(settings, pollers),
-        destinations=assembly.targets(settings),
+        destinations=assembly.named_destinations(settings, resolve, clock),
         callback_target=assembly.callback_checker(settings),
         wake_dispatcher=dispatcher.wakeup.set,
         tokens=settings.auth.tokens,

@@ -138,7 +138,7 @@ class Dispatcher:
         if outlet is None:
             verdict = Verdict(VerdictKind.RETRY, f'no destination "{delivery.target.name}" is configured')
         else:
-            response, verdict = await self._send(outlet, outgoing, started_at)
+            response, verdict = await send(outlet, outgoing, self._clock)
         now = self._clock.now()
         policy = outlet.destination.retry if outlet else RetryPolicy()
         settlement = settle(delivery, verdict, policy, now=now, sample=self._entropy.sample())
@@ -155,14 +155,6 @@ class Dispatcher:
         )
         return attempt, settlement
 
-    async def _send(self, outlet: Outlet, outgoing: Outgoing, now: float) -> tuple[Response | None, Verdict]:
-        request = outlet.destination.request(outgoing.delivery, outgoing.event, now)
-        try:
-            response = await outlet.transport.send(request, timeout_s=ATTEMPT_TIMEOUT_S, max_body=MAX_RESPONSE_BYTES)
-        except TransportError as error:
-            return None, Verdict(VerdictKind.RETRY, str(error), costs_try=error.fault is not Fault.LOCAL)
-        return response, outlet.destination.verdict(response, self._clock.now())
-
     def _report(self, delivery: Delivery, attempt: Attempt, state: str) -> None:
         level = log.info if attempt.verdict is VerdictKind.DELIVERED else log.warning
         level(
@@ -177,6 +169,16 @@ class Dispatcher:
             state=state,
             duration_s=round(attempt.duration_s, 3),
         )
+
+
+async def send(outlet: Outlet, outgoing: Outgoing, clock: Clock) -> tuple[Response | None, Verdict]:
+    """Make one attempt; return the answer, None where there is none, and what it means."""
+    request = outlet.destination.request(outgoing.delivery, outgoing.event, clock.now())
+    try:
+        response = await outlet.transport.send(request, timeout_s=ATTEMPT_TIMEOUT_S, max_body=MAX_RESPONSE_BYTES)
+    except TransportError as error:
+        return None, Verdict(VerdictKind.RETRY, str(error), costs_try=error.fault is not Fault.LOCAL)
+    return response, outlet.destination.verdict(response, clock.now())
 
 
 def _kept(response: Response | None) -> str | None:

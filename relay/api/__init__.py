@@ -1,6 +1,6 @@
 """The HTTP API: resources, tokens, and problem documents."""
 
 from relay.api.app import build_app
-from relay.api.context import Context, Followed
+from relay.api.context import Context, Followed, NamedDestination
 
-__all__ = ["Context", "Followed", "build_app"]
+__all__ = ["Context", "Followed", "NamedDestination", "build_app"]

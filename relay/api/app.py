@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from aiohttp import web
 
-from relay.api import deliveries, health, watches
+from relay.api import deliveries, events, health, surroundings, watches
 from relay.api.auth import CALLER, authenticate
 from relay.api.context import CONTEXT, Context
 from relay.api.problems import ApiProblem, Problem
@@ -33,6 +33,10 @@ def build_app(context: Context) -> web.Application:
             web.get("/v1/deliveries", deliveries.list_deliveries),
             web.get("/v1/deliveries/{id}", deliveries.show),
             web.post("/v1/deliveries/{id}/resend", deliveries.resend),
+            web.get("/v1/events", events.list_events),
+            web.get("/v1/providers", surroundings.list_providers),
+            web.get("/v1/destinations", surroundings.list_destinations),
+            web.post("/v1/destinations/{name}/test", surroundings.test_destination),
             web.get("/healthz", health.healthz),
             web.get("/readyz", health.readyz),
             web.get("/metrics", health.metrics),

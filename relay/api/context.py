@@ -1,11 +1,12 @@
 """What the handlers work with."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from relay.core.access import Token
+from relay.core.delivery import Verdict
 from relay.core.ports import Clock, Entropy, Provider, Store
 from relay.core.watch import Following, Target
 from relay.health import Health
@@ -24,6 +25,15 @@ class Followed:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedDestination:
+    """A destination of the configuration; `greet` sends it a test event at once and returns its verdict."""
+
+    target: Target
+    kind: str
+    greet: Callable[[float], Awaitable[Verdict]]
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """The ports and settings of the API.
 
@@ -38,7 +48,7 @@ class Context:
     health: Health
     ends: EndSignals
     providers: Mapping[str, Followed]
-    destinations: Mapping[str, Target]
+    destinations: Mapping[str, NamedDestination]
     callback_target: Callable[[str], Target]
     wake_dispatcher: Callable[[], None]
     tokens: Collection[Token]

@@ -128,7 +128,7 @@ def _targets(wanted: WatchRequest, context: Context, errors: list[InvalidValue])
     targets: list[Target] = []
     for index, name in enumerate(wanted.destinations):
         if name in context.destinations:
-            targets.append(context.destinations[name])
+            targets.append(context.destinations[name].target)
         else:
             errors.append(InvalidValue(f"destinations.{index}", _not_configured(name, context.destinations)))
     if wanted.callback_url is not None:

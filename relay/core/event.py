@@ -87,6 +87,19 @@ def provider_event(provider: str, event_type: str, standing: Standing, now: floa
     )
 
 
+def greeting_event(destination: str, now: float) -> Event:
+    """Return the event that shows an operator that a destination works."""
+    event_type = "relay.test"
+    data = {"provider": "relay", "status": "test", "destination": destination, "observed_at": iso(now)}
+    return Event(
+        id=ids.event_id(f"{destination}@{iso(now)}", event_type),
+        type=event_type,
+        watch_id=None,
+        created_at=now,
+        body=_compact({"type": event_type, "timestamp": iso(now), "data": data}),
+    )
+
+
 def _compact(value: Mapping[str, object]) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 

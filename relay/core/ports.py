@@ -260,6 +260,10 @@ class Store(Protocol):
         """Return deliveries newest first without their attempts, from before one's `created_at` and id."""
         ...
 
+    async def events(self, *, after: int, owner: str | None, limit: int) -> list[tuple[int, Event]]:
+        """Return events oldest first, each with its place in the order, from behind the place `after`."""
+        ...
+
     async def resend(self, delivery_id: str, now: float) -> None:
         """Make a delivery due at once, with a fresh budget if it was final.
 

@@ -31,6 +31,7 @@ _PROVIDER_NEWS: Mapping[str, str] = {
     "provider.quota_exhausted": "says that our quota is spent",
     "provider.unreachable": "cannot be reached",
     "provider.recovered": "works again",
+    "relay.test": "says hello: this destination works",
 }
 _NAME_LIMIT = 60
 _VALUE_LIMIT = 200
@@ -81,7 +82,7 @@ class Notice:
     def ids(self) -> str:
         """The line that names the watch, where there is one, and the delivery."""
         if self.watch_id is None:
-            return f"Its watches go on · Delivery {self.delivery_id}"
+            return f"About no single watch · Delivery {self.delivery_id}"
         return f"Watch {self.watch_id} · Delivery {self.delivery_id}"
 
     def links_within(self, room: int, rendered: Sequence[str]) -> list[str]:

@@ -125,6 +125,12 @@ RETURNING *;
 -- name: events_by_id
 SELECT * FROM events WHERE id IN (SELECT value FROM json_each(:ids));
 
+-- name: list_events
+SELECT events.* FROM events LEFT JOIN watches ON watches.id = events.watch_id
+WHERE events.seq > :after AND (:owner IS NULL OR watches.owner = :owner)
+ORDER BY events.seq
+LIMIT :limit;
+
 -- name: insert_attempt
 INSERT INTO attempts (delivery_id, number, trigger, started_at, duration_s, status, verdict, reason, response)
 SELECT id, :number, :trigger, :started_at, :duration_s, :status, :verdict, :reason, :response

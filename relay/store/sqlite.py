@@ -293,6 +293,11 @@ class SqliteStore:
         )
         return [_delivery_view(row) for row in found]
 
+    async def events(self, *, after: int, owner: str | None, limit: int) -> list[tuple[int, Event]]:
+        """See Store."""
+        found = await self._read("list_events", after=after, owner=owner, limit=limit)
+        return [(row["seq"], rows.event(row)) for row in found]
+
     async def resend(self, delivery_id: str, now: float) -> None:
         """See Store."""
 

@@ -225,3 +225,18 @@ def test_the_version_is_told_without_loading_the_daemon() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
 
     assert re.fullmatch(r"relay, version [\d.]+\n\[\]\n", done.stdout)
+
+
+async def test_a_destination_is_tried_from_the_command_line(world: World, tmp_path: Path) -> None:
+    more = '[destinations.ops]\ntype = "slack"\nurl = { file = "slack" }\n[[routes]]\nto = ["ops"]\n'
+    async with relay_process(tmp_path, world.configuration(more)) as relay:
+        await relay.start()
+
+        assert await run(relay, "destinations") == (0, "ops\tslack\n", "")
+        assert (await run(relay, "destinations", "test", "ops"))[:2] == (0, "ops: delivered\n")
+        (message,) = world.receiver.of("slack")
+        assert message.body["text"] == "relay says hello: this destination works"
+        world.receiver.behave("slack", Behaviour(statuses=[500]))
+        code, _, err = await run(relay, "destinations", "test", "ops")
+        assert (code, "not delivered: HTTP 500" in err) == (1, True)
+        assert (await run(relay, "destinations", "test", "opps"))[0] == 3

@@ -12,16 +12,17 @@ import pytest
 from aiohttp import web
 from support.doubles import EvenEntropy, PlainProvider
 
-from relay.api import Context, Followed, build_app
+from relay.api import Context, Followed, NamedDestination, build_app
 from relay.clock import SystemClock
 from relay.core.access import Scope, Token
-from relay.core.delivery import Attempt, DeliveryState, Settlement, Trigger, VerdictKind
+from relay.core.delivery import Attempt, DeliveryState, Settlement, Trigger, Verdict, VerdictKind
 from relay.core.errors import InvalidValue
 from relay.core.event import outcome_event
 from relay.core.hazard import prior
 from relay.core.observation import JobError, Observation, Output, Status
 from relay.core.ports import DeliveryFilter, Ending, Store, WatchFilter
 from relay.core.schedule import Bounds
+from relay.core.standing import Footing, Standing
 from relay.core.watch import Following, Target
 from relay.health import STALE_AFTER_S, Health
 from relay.metrics import Metrics
@@ -60,12 +61,15 @@ class Api:
             health=Health(store, self.clock, {"dispatcher": lambda: self.tick}),
             ends=self.ends,
             providers={"plain": Followed(PlainProvider(), following, 600.0, lambda: self.woken.append("poller"))},
-            destinations={"ops": OPS},
+            destinations={"ops": NamedDestination(OPS, "slack", self.greet)},
             callback_target=callback_target,
             wake_dispatcher=lambda: self.woken.append("dispatcher"),
             tokens=tokens,
             listen_host="127.0.0.1",
         )
+
+    async def greet(self, now: float) -> Verdict:
+        return Verdict(VerdictKind.RETRY, "HTTP 500")
 
     async def call(self, method: str, path: str, **options: object) -> tuple[int, dict[str, object]]:
         options.setdefault("headers", self.headers)
@@ -345,6 +349,44 @@ class TestChanging:
         assert [a["status"] for a in shown["attempts"]] == [410]  # type: ignore[attr-defined]
         assert (status, resent["state"], resent["id"]) == (202, "pending", item["id"])
         assert api.woken[-1] == "dispatcher"
+
+
+class TestSurroundings:
+    async def test_providers_are_listed_with_how_they_stand(self, api: Api) -> None:
+        standing = Standing(Footing.UNREACHABLE, 1_800_000_000.0, 9e9, detail="HTTP 503")
+        await api.store.record_standing("plain", standing, None, (), api.clock.now())
+
+        _, page = await api.call("GET", "/v1/providers")
+
+        (item,) = page["items"]  # type: ignore[misc]
+        assert (item["name"], item["standing"], item["detail"]) == ("plain", "unreachable", "HTTP 503")
+        assert (item["since"], item["detection_lag_s"]) == ("2027-01-15T08:00:00.000Z", 2)
+
+    async def test_destinations_are_listed_without_their_urls(self, api: Api) -> None:
+        assert await api.call("GET", "/v1/destinations") == (200, {"items": [{"name": "ops", "type": "slack"}]})
+
+    async def test_a_destination_is_tried_and_its_answer_told(self, api: Api) -> None:
+        assert await api.call("POST", "/v1/destinations/ops/test") == (
+            200,
+            {"delivered": False, "reason": "HTTP 500"},
+        )
+        assert (await api.call("POST", "/v1/destinations/opps/test"))[0] == 404
+
+    async def test_events_are_read_on_from_where_one_was(self, api: Api) -> None:
+        for job_id in ("a", "b"):
+            _, watch = await api.add(job_id=job_id)
+            await api.end(str(watch["id"]), Observation(Status.COMPLETED, "done"))
+
+        _, first = await api.call("GET", "/v1/events?limit=1")
+        _, second = await api.call("GET", f"/v1/events?cursor={first['next_cursor']}")
+        _, third = await api.call("GET", f"/v1/events?cursor={second['next_cursor']}")
+
+        told = [*first["items"], *second["items"], *third["items"]]  # type: ignore[misc]
+        assert [(event["type"], event["data"]["job_id"]) for event in told] == [
+            ("job.completed", "a"),
+            ("job.completed", "b"),
+        ]
+        assert (await api.call("GET", "/v1/events?cursor=x"))[0] == 422
 
 
 class TestHealth:

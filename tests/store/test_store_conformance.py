@@ -455,6 +455,18 @@ class TestDelivering:
         assert len(await store.deliveries(DeliveryFilter(owner="shop"), before=None, limit=9)) == 1
 
 
+class TestEvents:
+    async def test_events_come_oldest_first_from_behind_a_place(self, store: Store) -> None:
+        for number in range(1, 4):
+            await ended(store, number, owner="shop" if number == 2 else None)
+
+        everything = await store.events(after=0, owner=None, limit=9)
+
+        assert [event.data["job_id"] for _, event in everything] == ["req-1", "req-2", "req-3"]
+        assert await store.events(after=everything[0][0], owner=None, limit=1) == everything[1:2]
+        assert await store.events(after=0, owner="shop", limit=9) == everything[1:2]
+
+
 class TestKeepingHouse:
     async def test_the_last_standing_of_a_credential_is_remembered(self, store: Store) -> None:
         resting = Standing(Footing.UNAUTHORIZED, NOW, NOW + 99, 1, 2, NOW - 5, 3, NOW - 9, "HTTP 401")

@@ -1,0 +1,45 @@
+"""relay destinations."""
+
+import click
+
+from relay.cli import output
+from relay.cli.common import client_of
+from relay.cli.exit_codes import ExitCode
+from relay.cli.groups import ListingGroup
+
+
+@click.group(cls=ListingGroup)
+def destinations() -> None:
+    """See the destinations of the configuration, and try one; without a command, ls.
+
+    \b
+    Example:
+      relay destinations test ops
+    """
+
+
+@destinations.command("ls")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one destination a line.")
+@click.pass_context
+def ls(ctx: click.Context, as_json: bool) -> int:
+    """List the destinations; their URLs are secrets and stay with the daemon."""
+    found = client_of(ctx).get("/v1/destinations")["items"]
+    if as_json:
+        for item in found:
+            output.json_line(item)
+        return ExitCode.OK
+    output.table(("name", "type"), ((item["name"], item["type"]) for item in found))
+    return ExitCode.OK
+
+
+@destinations.command("test")
+@click.argument("name")
+@click.pass_context
+def test(ctx: click.Context, name: str) -> int:
+    """Send a test message to a destination at once; exits with 1 where it does not arrive."""
+    told = client_of(ctx).post(f"/v1/destinations/{name}/test")
+    if told["delivered"]:
+        click.echo(f"{name}: delivered")
+        return ExitCode.OK
+    click.echo(f"{name}: not delivered: {told['reason']}", err=True)
+    return ExitCode.ERROR
