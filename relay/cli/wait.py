@@ -162,7 +162,7 @@ class _Waiting:
         """Whether to wait for a daemon: one that has answered before is away only while it restarts."""
         if isinstance(error, ApiError) and error.status < _UNWELL:
             return False
-        return self._client.answered and _now() < self._until
+        return self._client.answered and _now() < self._until and not self._stopped.is_set()
 
     def _tell_once(self, error: Exception) -> None:
         if not self._told:

@@ -1,0 +1,74 @@
+"""Where the command line looks for the daemon."""
+
+from pathlib import Path
+
+import pytest
+
+from relay.cli.client import checked_url, default_url, delivery_path, watch_path
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("http://127.0.0.1:8377", "http://127.0.0.1:8377"),
+        ("https://relay.example/base/", "https://relay.example/base"),
+        ("localhost:8377", "http://localhost:8377"),
+        ("[::1]:8377", "http://[::1]:8377"),
+    ],
+)
+def test_an_address_may_leave_out_its_scheme(text: str, url: str) -> None:
+    assert checked_url(text) == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "http://",
+        "ftp://relay.example",
+        "http://relay.example:99999",
+        "http://relay.example:port",
+        "http://user:pass@relay.example",
+        "http://relay.example?x=1",
+        "http://relay.example/a b",
+        "http://relay.example/\n",
+        "http://[::1",
+    ],
+)
+def test_what_is_no_address_of_a_server_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not an address like"):
+        checked_url(text)
+
+
+def test_the_environment_names_the_daemon_before_any_file(tmp_path: Path) -> None:
+    file = tmp_path / "relay.toml"
+    file.write_text('[server]\nlisten = "127.0.0.1:9000"\n')
+
+    assert default_url({"RELAY_URL": "http://relay.example", "RELAY_CONFIG": str(file)}) == "http://relay.example"
+    assert default_url({"RELAY_CONFIG": str(file)}) == "http://127.0.0.1:9000"
+
+
+def test_the_configuration_of_the_folder_names_the_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config.toml").write_text('[server]\nlisten = "[::1]:9001"\n')
+    monkeypatch.chdir(tmp_path)
+
+    assert default_url({}) == "http://[::1]:9001"
+
+
+@pytest.mark.parametrize("text", ["", "[server]\n", "server = 3\n", "[server]\nlisten = 7\n", "not toml", "\x00"])
+def test_a_configuration_that_names_no_address_means_the_default(tmp_path: Path, text: str) -> None:
+    (tmp_path / "relay.toml").write_text(text)
+
+    assert default_url({"RELAY_CONFIG": str(tmp_path / "relay.toml")}) == "http://127.0.0.1:8377"
+
+
+def test_a_configuration_that_cannot_be_read_means_the_default(tmp_path: Path) -> None:
+    (tmp_path / "relay.toml").write_bytes(b"\xff\xfe")
+
+    assert default_url({"RELAY_CONFIG": str(tmp_path / "relay.toml")}) == "http://127.0.0.1:8377"
+    assert default_url({"RELAY_CONFIG": str(tmp_path / "missing.toml")}) == "http://127.0.0.1:8377"
+
+
+def test_ids_are_quoted_so_that_none_reaches_another_resource() -> None:
+    assert watch_path("getimg:a/../b?c#d e") == "/v1/watches/getimg:a%2F..%2Fb%3Fc%23d%20e"
+    assert delivery_path("dlv_a/resend") == "/v1/deliveries/dlv_a%2Fresend"
