@@ -1,0 +1,457 @@
+"""What the commands ask of the API, and what they make of its answers."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from support.scripted_api import ScriptedApi, problem, scripted_api, watch_document
+
+from relay.cli import cli
+from relay.cli.common import NothingMatched
+
+A, B, C = ("wat_" + letter * 26 for letter in "abc")
+
+
+@dataclass
+class Cli:
+    """The command line, pointed at a scripted API."""
+
+    api: ScriptedApi
+
+    def __call__(self, *arguments: str, stdin: str = "", **env: str) -> Result:
+        """Run in this process; what the command returns is `return_value`."""
+        return CliRunner().invoke(
+            cli, list(arguments), input=stdin, env={"RELAY_URL": self.api.url} | env, standalone_mode=False
+        )
+
+    def process(self, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
+        """Run as a user does."""
+        done = subprocess.run(
+            [sys.executable, "-m", "relay", *arguments],
+            env={**os.environ, "RELAY_URL": self.api.url, **env},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr
+        return done
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedApi]:
+    monkeypatch.delenv("RELAY_TOKEN", raising=False)
+    with scripted_api() as served:
+        yield served
+
+
+@pytest.fixture
+def relay(api: ScriptedApi) -> Cli:
+    return Cli(api)
+
+
+def page(*items: dict[str, Any], then: str | None = None) -> tuple[int, dict[str, Any]]:
+    return 200, {"items": list(items), "next_cursor": then}
+
+
+def delivery(delivery_id: str, **more: Any) -> dict[str, Any]:
+    return {
+        "id": delivery_id,
+        "event_id": "evt_1",
+        "event_type": "job.completed",
+        "watch_id": A,
+        "destination": "callback",
+        "state": "exhausted",
+        "attempts": 2,
+        "next_attempt_at": None,
+        "created_at": "2026-11-21T10:00:00.000Z",
+        "finalized_at": "2026-11-21T10:05:00.000Z",
+        "reason": "HTTP 410",
+    } | more
+
+
+# add
+
+
+def test_add_asks_for_exactly_what_it_was_told(api: ScriptedApi, relay: Cli) -> None:
+    api.on("POST", "/v1/watches", (201, watch_document(A, "queued")))
+
+    options = (
+        "--param modelSlug=veo2=x --callback-url https://shop.example/h --to ops --to billing "
+        "--deadline 2h --metadata order=42 --metadata empty="
+    )
+    done = relay("add", "nanogpt", "run-1", *options.split())
+
+    assert [asked.body for asked in api.asked] == [
+        {
+            "provider": "nanogpt",
+            "job_id": "run-1",
+            "params": {"modelSlug": "veo2=x"},
+            "callback_url": "https://shop.example/h",
+            "destinations": ["ops", "billing"],
+            "deadline": "2h",
+            "metadata": {"order": "42", "empty": ""},
+        }
+    ]
+    assert (done.return_value, done.stdout) == (0, A + "\n")
+
+
+def test_add_reads_ids_from_standard_input(api: ScriptedApi, relay: Cli) -> None:
+    api.on("POST", "/v1/watches", (201, watch_document(A, "queued")))
+
+    relay("add", "getimg", "first", "-", stdin="second\n\n  third fourth\n")
+
+    assert [asked.body["job_id"] for asked in api.asked] == ["first", "second", "third", "fourth"]
+
+
+def test_what_was_accepted_is_told_although_the_next_is_refused(api: ScriptedApi, relay: Cli) -> None:
+    api.on("POST", "/v1/watches", (201, watch_document(A, "queued")), (422, problem(422, "job_id holds a newline")))
+
+    done = relay.process("add", "getimg", "good", "bad", "never-asked")
+
+    assert (done.returncode, done.stdout) == (1, A + "\n")
+    assert done.stderr.splitlines()[-1] == "error: job_id holds a newline"
+    assert len(api.asked) == 2
+
+
+def test_adding_with_json_prints_the_watch(api: ScriptedApi, relay: Cli) -> None:
+    api.on("POST", "/v1/watches", (200, watch_document(A, "completed")))
+
+    assert json.loads(relay("add", "getimg", "req-1", "--json").stdout) == watch_document(A, "completed")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("add", "getimg", "x", "--param", "novalue"),
+        ("add", "getimg", "x", "--metadata", "=v"),
+        ("add", "getimg", "x", "--timeout", "1m"),
+        ("add", "getimg", "x", "--wait", "--timeout", "soon"),
+        ("add", "getimg"),
+        ("wait", A, "--timeout", "5"),
+        ("wait", A, "--any", "--all"),
+        ("ls", "--limit", "0"),
+        ("--token", "a", "--token-file", "b", "ls"),
+        ("--token", "a b", "ls"),
+        ("--token-file", "/nonexistent/token", "ls"),
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_use_asks_nothing(api: ScriptedApi, relay: Cli, arguments: tuple[str, ...]) -> None:
+    assert isinstance(relay(*arguments).exception, click.UsageError)
+    assert api.asked == []
+
+
+@pytest.mark.parametrize("command", [("add", "getimg"), ("wait",), ("rm",), ("deliveries", "resend")], ids=" ".join)
+def test_an_empty_standard_input_is_nothing_matched(api: ScriptedApi, relay: Cli, command: tuple[str, ...]) -> None:
+    assert isinstance(relay(*command, "-").exception, NothingMatched)
+    assert api.asked == []
+
+
+# ls and show
+
+
+def test_ls_passes_every_filter_on(api: ScriptedApi, relay: Cli) -> None:
+    api.on("GET", "/v1/watches", page(watch_document(A, "failed")))
+
+    relay(
+        "ls", "--status", "failed", "--status", "expired", "--provider", "getimg", "--since", "1h", "--metadata", "k=v"
+    )
+
+    assert api.asked[0].query == {
+        "status": ["failed", "expired"],
+        "provider": ["getimg"],
+        "since": ["1h"],
+        "metadata.k": ["v"],
+        "limit": ["50"],
+    }
+
+
+def test_ls_follows_the_pages_up_to_its_limit(api: ScriptedApi, relay: Cli) -> None:
+    first = page(*[watch_document(A, "queued")] * 200, then="cursor-1")
+    api.on("GET", "/v1/watches", first, page(watch_document(B, "queued"), then="cursor-2"))
+
+    done = relay("ls", "--limit", "201")
+
+    assert [(asked.query["limit"], asked.query.get("cursor")) for asked in api.asked] == [
+        (["200"], None),
+        (["1"], ["cursor-1"]),
+    ]
+    assert len(done.stdout.splitlines()) == 201
+
+
+def test_ls_all_follows_the_pages_to_the_end(api: ScriptedApi, relay: Cli) -> None:
+    api.on("GET", "/v1/watches", page(watch_document(A, "queued"), then="c"), page(watch_document(B, "completed")))
+
+    done = relay("ls", "--all", "--json")
+
+    assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == [A, B]
+    assert len(api.asked) == 2
+
+
+def test_programs_get_tabs_absolute_times_and_no_header(api: ScriptedApi, relay: Cli) -> None:
+    api.on("GET", "/v1/watches", page(watch_document(A, "running", next_poll_at="2026-11-21T10:00:09.000Z")))
+
+    assert relay("ls").stdout == (
+        f"{A}\tgetimg\treq-1\trunning\t2026-11-21T10:00:00.000Z\t2026-11-21T10:00:09.000Z\t3\n"
+    )
+
+
+def on_a_terminal(relay: Cli, *arguments: str, **env: str) -> str:
+    """Return what a terminal of 160 columns is sent."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "relay", *arguments],
+        env={**os.environ, "RELAY_URL": relay.api.url, "TERM": "xterm-256color", "COLUMNS": "160", **env},
+        stdin=subprocess.DEVNULL,
+        stdout=slave,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(slave)
+    sent = b""
+    try:
+        while chunk := os.read(master, 65536):
+            sent += chunk
+    except OSError:
+        pass  # the other end is closed: Linux says EIO
+    finally:
+        os.close(master)
+        assert process.wait(timeout=30) == 0
+    return sent.decode()
+
+
+def test_a_terminal_gets_a_table_with_relative_times_and_colour(api: ScriptedApi, relay: Cli) -> None:
+    api.on("GET", "/v1/watches", page(watch_document(A, "failed", watched_at="2001-01-01T00:00:00.000Z")))
+
+    shown = on_a_terminal(relay, "ls")
+
+    header, row = shown.splitlines()
+    words = re.sub(r"\x1b\[[0-9;]*m", "", header).split()
+    assert words == ["ID", "PROVIDER", "JOB", "STATUS", "AGE", "NEXT", "LOOK", "POLLS"]
+    assert " ago" in row
+    assert "\x1b[31mfailed" in row
+
+
+def test_no_color_is_respected(api: ScriptedApi, relay: Cli) -> None:
+    api.on("GET", "/v1/watches", page(watch_document(A, "failed")))
+
+    assert "\x1b[31m" not in on_a_terminal(relay, "ls", NO_COLOR="1")
+
+
+def test_what_a_provider_wrote_cannot_drive_a_terminal(api: ScriptedApi, relay: Cli) -> None:
+    evil = "req\x1b]0;owned\x07\x9b2J\u202e\nstatus            completed"
+    ended = watch_document(A, "failed", job_id=evil, error={"code": "x", "message": evil, "user_message": None})
+    api.on("GET", "/v1/watches", page(ended))
+    api.on("GET", f"/v1/watches/{A}", (200, ended))
+    api.on("GET", "/v1/deliveries", page())
+
+    for shown in (relay("ls").stdout, relay("ls", "--json").stdout, relay("show", A).stdout, relay("wait", A).stdout):
+        assert "failed" in shown
+        assert not set(shown) & set("\x1b\x07\x9b\u202e")
+        assert not any(line.startswith("status            completed") for line in shown.splitlines())
+
+
+@pytest.mark.parametrize(("filters", "code"), [((), 0), (("--status", "failed"), 3), (("--since", "1h"), 3)])
+def test_a_filter_that_matches_nothing_is_3(api: ScriptedApi, relay: Cli, filters: tuple[str, ...], code: int) -> None:
+    api.on("GET", "/v1/watches", page())
+
+    done = relay("ls", *filters)
+
+    assert (done.return_value, done.stdout) == (code, "")
+    assert relay("ls", *filters, "--json").return_value == code
+
+
+def test_a_whole_id_is_taken_at_its_word_and_shown_with_its_deliveries(api: ScriptedApi, relay: Cli) -> None:
+    api.on("GET", f"/v1/watches/{A}", (200, watch_document(A, "completed", outputs=[
+        {"url": "https://x/" + "s" * 3000, "expires_at": None}
+    ])))  # fmt: skip
+    api.on("GET", "/v1/deliveries", page(delivery("dlv_1")))
+
+    done = relay("show", A)
+
+    assert [(asked.path, asked.query.get("watch")) for asked in api.asked] == [
+        (f"/v1/watches/{A}", None),
+        ("/v1/deliveries", [A]),
+    ]
+    assert "https://x/" + "s" * 3000 in done.stdout
+    assert "dlv_1 to callback: exhausted, 2 attempts" in done.stdout
+    assert json.loads(relay("show", A, "--json").stdout)["deliveries"] == [delivery("dlv_1")]
+
+
+def test_the_beginning_of_an_id_is_enough(api: ScriptedApi, relay: Cli) -> None:
+    api.on("GET", "/v1/watches", page(watch_document(A, "running")))
+    api.watch(A, "completed")
+    api.on("GET", "/v1/deliveries", page())
+
+    assert relay("show", "wat_aaa").return_value == 0
+    assert api.asked[0].query == {"id_prefix": ["wat_aaa"], "limit": ["2"]}
+
+
+def test_a_beginning_of_several_ids_is_a_wrong_use_and_of_none_is_3(api: ScriptedApi, relay: Cli) -> None:
+    api.on("GET", "/v1/watches", page(watch_document(A, "running"), watch_document(B, "running")), page())
+
+    several, none = relay.process("show", "wat_"), relay.process("show", "wat_zzz")
+
+    assert (several.returncode, "several ids" in several.stderr) == (2, True)
+    assert (none.returncode, none.stderr) == (3, 'error: no watch "wat_zzz"\n')
+
+
+# rm, poll and deliveries
+
+
+def test_an_id_that_is_gone_does_not_keep_the_others(api: ScriptedApi, relay: Cli) -> None:
+    api.on("DELETE", f"/v1/watches/{A}", (204, None))
+    api.on("DELETE", f"/v1/watches/{C}", (204, None))
+
+    done = relay("rm", A, B, C)
+
+    assert done.return_value == 3
+    assert [asked.path[-1] for asked in api.asked] == ["a", "b", "c"]
+    assert f"error: nothing at /v1/watches/{B}" in done.stderr
+
+
+def test_rm_stops_at_a_refusal(api: ScriptedApi, relay: Cli) -> None:
+    api.on("DELETE", f"/v1/watches/{A}", (403, problem(403, "the token lacks a scope")))
+
+    assert relay.process("rm", A, B).returncode == 4
+    assert len(api.asked) == 1
+
+
+def test_poll_looks_at_each(api: ScriptedApi, relay: Cli) -> None:
+    for watch_id in (A, B):
+        api.on("POST", f"/v1/watches/{watch_id}/poll", (202, watch_document(watch_id, "running")))
+
+    assert relay("poll", "-", stdin=f"{A}\n{B}\n").return_value == 0
+    assert [asked.path for asked in api.asked] == [f"/v1/watches/{A}/poll", f"/v1/watches/{B}/poll"]
+
+
+@pytest.mark.parametrize("command", [("deliveries",), ("deliveries", "ls")], ids=" ".join)
+def test_deliveries_are_listed_with_and_without_ls(api: ScriptedApi, relay: Cli, command: tuple[str, ...]) -> None:
+    api.on("GET", "/v1/watches/getimg:req-1", (200, watch_document(A, "completed")))
+    api.on("GET", "/v1/deliveries", page(delivery("dlv_1")))
+
+    done = relay(*command, "--state", "exhausted", "--state", "held", "--watch", "getimg:req-1")
+
+    assert api.asked[-1].query == {"state": ["exhausted", "held"], "watch": [A], "limit": ["50"]}
+    assert done.stdout == f"dlv_1\tjob.completed\t{A}\tcallback\texhausted\t2\t\tHTTP 410\n"
+    assert json.loads(relay(*command, "--json").stdout) == delivery("dlv_1")
+
+
+def test_a_delivery_is_shown_with_its_attempts(api: ScriptedApi, relay: Cli) -> None:
+    attempt = {
+        "number": 1,
+        "trigger": "scheduled",
+        "started_at": "2026-11-21T10:00:01.000Z",
+        "duration_s": 0.25,
+        "status": 410,
+        "verdict": "refused",
+        "reason": "HTTP 410",
+        "response": "gone\x1b[31m",
+    }
+    api.on("GET", "/v1/deliveries/dlv_1", (200, delivery("dlv_1", attempts=[attempt])))
+
+    done = relay("deliveries", "show", "dlv_1")
+
+    assert done.stdout.splitlines()[-1] == "1 scheduled\t2026-11-21T10:00:01.000Z\t0.25s\t410\trefused\tHTTP 410"
+    assert json.loads(relay("deliveries", "show", "dlv_1", "--json").stdout)["attempts"] == [attempt]
+
+
+def test_a_resend_names_each_delivery(api: ScriptedApi, relay: Cli) -> None:
+    api.on("POST", "/v1/deliveries/dlv_1/resend", (202, delivery("dlv_1", state="pending")))
+
+    assert relay("deliveries", "resend", "dlv_1", "dlv_2").return_value == 3
+    assert [asked.path for asked in api.asked] == ["/v1/deliveries/dlv_1/resend", "/v1/deliveries/dlv_2/resend"]
+
+
+def test_an_id_with_a_path_in_it_stays_an_id(api: ScriptedApi, relay: Cli) -> None:
+    assert relay.process("deliveries", "show", "dlv 1/resend").returncode == 3
+    assert api.asked[0].path == "/v1/deliveries/dlv 1/resend"
+
+
+# who asks, and what answers
+
+
+def test_the_token_comes_from_the_option_the_file_or_the_environment(
+    api: ScriptedApi, relay: Cli, tmp_path: Path
+) -> None:
+    api.on("GET", "/v1/watches", page())
+    (tmp_path / "token").write_text("rly_file\n")
+
+    relay("ls")
+    relay("ls", RELAY_TOKEN="rly_env")
+    relay("--token-file", str(tmp_path / "token"), "ls", RELAY_TOKEN="rly_env")
+    relay("--token", "rly_option", "ls", RELAY_TOKEN="rly_env")
+
+    assert [asked.authorization for asked in api.asked] == [
+        None,
+        "Bearer rly_env",
+        "Bearer rly_file",
+        "Bearer rly_option",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "said"),
+    [
+        ((401, problem(401, "send a token")), 4, "error: send a token\nhint: give a token: RELAY_TOKEN"),
+        ((403, problem(403, "the token lacks a scope")), 4, "error: the token lacks a scope\n"),
+        ((422, problem(422, "status is none of")), 1, "error: status is none of\n"),
+        ((500, {}), 1, "error: HTTP 500\n"),
+        ((503, problem(503, "the disk is full")), 1, "error: the disk is full\n"),
+        ((422, problem(422, "evil\x1b[2J\nhint: rm")), 1, "error: evil[2J hint: rm\n"),
+        ((502, b"<html>Bad Gateway"), 69, "is not relay"),
+        ((200, b"<html>Hello"), 69, "is not relay"),
+        ((200, {"hello": 1}), 69, "is not relay"),
+        ((200, [1]), 69, "is not relay"),
+    ],
+)
+def test_each_refusal_is_a_sentence_and_a_code(
+    api: ScriptedApi, relay: Cli, answer: tuple[int, object], code: int, said: str
+) -> None:
+    api.on("GET", "/v1/watches", answer)
+
+    done = relay.process("ls")
+
+    assert (done.returncode, done.stdout) == (code, "")
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize(("http", "word", "code"), [(200, "ready", 0), (503, "failing", 1)])
+def test_status_tells_every_check(api: ScriptedApi, relay: Cli, http: int, word: str, code: int) -> None:
+    checks = {"store": {"ok": http == 200, "detail": None if http == 200 else "the disk\x1b is full"}}
+    api.on("GET", "/readyz", (http, {"status": word, "checks": checks}))
+
+    done = relay("status")
+
+    assert done.return_value == code
+    assert done.stdout == f"{word}\n  {'store':<20}{'ok' if http == 200 else 'the disk is full'}\n"
+    assert json.loads(relay("status", "--json").stdout)["checks"] == checks
+
+
+def test_a_reader_that_has_seen_enough_ends_the_list_quietly(api: ScriptedApi, relay: Cli) -> None:
+    api.on("GET", "/v1/watches", page(*[watch_document(A, "queued", model="m" * 900)] * 200, then="c"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "relay", "ls", "--all", "--json"],
+        env={**os.environ, "RELAY_URL": api.url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait(timeout=30) == 1

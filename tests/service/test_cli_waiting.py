@@ -1,0 +1,205 @@
+"""relay wait: whom it asks, when it ends, and what it survives."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from support.scripted_api import DROPPED, ScriptedApi, problem, scripted_api, watch_document
+
+from relay.cli import cli
+from relay.cli.client import ApiError, Unreachable
+
+A, B, C = ("wat_" + letter * 26 for letter in "abc")
+
+_INTERRUPTIBLE = """
+import signal
+from relay.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background has it ignored
+main()
+"""
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedApi]:
+    monkeypatch.delenv("RELAY_TOKEN", raising=False)
+    monkeypatch.setattr("relay.cli.wait._RETRY_S", 0.01)
+    with scripted_api() as served:
+        yield served
+
+
+def run(api: ScriptedApi, *arguments: str, stdin: str = "") -> Result:
+    return CliRunner().invoke(cli, ["wait", *arguments], input=stdin, env={"RELAY_URL": api.url}, standalone_mode=False)
+
+
+def waits_of(api: ScriptedApi) -> list[str]:
+    return [asked.query["wait"][0] for asked in api.asked]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [("completed", 0), ("failed", 10), ("cancelled", 11), ("expired", 12), ("not_found", 12), ("timed_out", 12)],
+)
+def test_the_exit_code_tells_the_outcome(api: ScriptedApi, status: str, code: int) -> None:
+    api.watch(A, status, outputs=[{"url": "https://x/1.mp4?sig=a%2Bb"}])
+
+    done = run(api, A)
+
+    assert (done.return_value, done.stdout, done.stderr) == (code, f"{A}\t{status}\thttps://x/1.mp4?sig=a%2Bb\n", "")
+    assert waits_of(api) == ["30.000"]
+
+
+def test_each_job_is_told_as_it_ends_and_the_worst_decides(api: ScriptedApi) -> None:
+    for watch_id, status in ((A, "completed"), (B, "cancelled"), (C, "expired")):
+        api.watch(watch_id, status)
+
+    done = run(api, "-", "--json", stdin=f"{A} {B}\n{C}\n{A}\n")
+
+    assert done.return_value == 12
+    told = {watch["id"]: watch["status"] for watch in map(json.loads, done.stdout.splitlines())}
+    assert told == {A: "completed", B: "cancelled", C: "expired"}
+    assert len(api.asked) == 3
+
+
+def test_any_ends_with_the_first_and_waits_for_no_other(api: ScriptedApi) -> None:
+    api.watch(A, "running")
+    api.on("GET", f"/v1/watches/{B}", lambda _: api.held.wait(10) and (200, watch_document(B, "completed")))
+
+    done = run(api, A, B, "--any")
+
+    assert (done.return_value, done.stdout) == (0, f"{B}\tcompleted\t\n")
+    assert api.holding == 1
+
+
+def test_fail_fast_ends_with_the_first_that_did_not_complete(api: ScriptedApi) -> None:
+    api.watch(A, "running")
+    api.watch(B, "completed")
+    api.on("GET", f"/v1/watches/{C}", lambda _: api.held.wait(10) and (200, watch_document(C, "failed")))
+
+    done = run(api, A, B, C, "--fail-fast")
+
+    assert done.return_value == 10
+    assert api.holding == 1
+
+
+def test_more_jobs_than_can_be_asked_for_at_once_get_their_turn(
+    api: ScriptedApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.cli.wait._ROUND_S", 0.05)
+    ids = [f"wat_{number:026d}" for number in range(40)]
+    for watch_id in ids[:-1]:
+        api.watch(watch_id, "running")
+    api.watch(ids[-1], "failed")
+
+    assert run(api, *ids, "--any", "--timeout", "30s").return_value == 10
+
+
+def test_a_timeout_of_0_looks_at_each_exactly_once(api: ScriptedApi) -> None:
+    for watch_id in (A, B):
+        api.watch(watch_id, "running")
+
+    done = run(api, A, B, "--timeout", "0")
+
+    assert (done.return_value, done.stdout) == (8, "")
+    assert waits_of(api) == ["0.000", "0.000"]
+
+
+@pytest.mark.parametrize(("status", "code"), [("failed", 10), ("cancelled", 11), ("expired", 12), ("completed", 8)])
+def test_an_outcome_that_is_known_outweighs_what_is_pending(api: ScriptedApi, status: str, code: int) -> None:
+    api.watch(A, "running")
+    api.watch(B, status)
+
+    assert run(api, A, B, "--timeout", "0").return_value == code
+
+
+def test_time_that_runs_out_is_124(api: ScriptedApi) -> None:
+    api.watch(A, "queued")
+    api.watch(B, "completed")
+
+    done = run(api, A, B, "--timeout", "100ms")
+
+    assert (done.return_value, done.stdout) == (124, f"{B}\tcompleted\t\n")
+
+
+def test_any_is_content_with_one_although_time_ran_out_for_another(api: ScriptedApi) -> None:
+    api.watch(A, "queued")
+    api.watch(B, "completed")
+
+    assert run(api, A, B, "--any", "--timeout", "0").return_value == 0
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [DROPPED, (503, problem(503, "the database is busy")), (500, {}), (502, b"<html>Bad Gateway")],
+    ids=["gone", "unavailable", "failed", "proxy"],
+)
+def test_a_daemon_that_is_away_for_a_while_is_waited_for(api: ScriptedApi, trouble: Any) -> None:
+    pending = (200, watch_document(A, "running"))
+    api.on(
+        "GET", f"/v1/watches/{A}", pending, trouble, trouble, pending, trouble, (200, watch_document(A, "completed"))
+    )
+
+    done = run(api, A, "--timeout", "30s")
+
+    assert (done.return_value, done.stdout) == (0, f"{A}\tcompleted\t\n")
+    assert done.stderr.count("waiting for it") == 1
+    assert len(api.asked) == 6
+
+
+def test_a_daemon_that_never_answered_is_not_waited_for(api: ScriptedApi) -> None:
+    api.on("GET", f"/v1/watches/{A}", DROPPED)
+
+    assert isinstance(run(api, A, "--timeout", "30s").exception, Unreachable)
+    assert len(api.asked) == 1
+
+
+def test_a_daemon_that_does_not_come_back_in_time_is_unreachable(api: ScriptedApi) -> None:
+    api.on("GET", f"/v1/watches/{A}", (200, watch_document(A, "running")), DROPPED)
+
+    assert isinstance(run(api, A, "--timeout", "100ms").exception, Unreachable)
+
+
+def test_a_watch_that_is_removed_meanwhile_ends_the_wait(api: ScriptedApi) -> None:
+    api.on("GET", f"/v1/watches/{A}", (200, watch_document(A, "running")), (404, problem(404, "no watch")))
+
+    done = run(api, A, "--timeout", "30s")
+
+    assert isinstance(done.exception, ApiError)
+    assert done.exception.status == 404
+
+
+def test_an_interrupt_ends_the_wait_at_once_with_130(api: ScriptedApi) -> None:
+    api.watch(A, "running")
+    process = subprocess.Popen(
+        [sys.executable, "-c", _INTERRUPTIBLE, "wait", A],
+        env={**os.environ, "RELAY_URL": api.url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert api.held.wait(20)
+
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+
+    assert (process.returncode, out) == (130, b"")
+    assert b"Traceback" not in err
+    assert api.holding == 1
+
+
+def test_adding_and_waiting_is_one_command(api: ScriptedApi) -> None:
+    api.on("POST", "/v1/watches", (201, watch_document(A, "queued")))
+    api.watch(A, "failed", error={"code": "x", "message": "m", "user_message": "Not allowed."})
+
+    done = CliRunner().invoke(
+        cli,
+        ["add", "getimg", "req-1", "--wait", "--timeout", "1m"],
+        env={"RELAY_URL": api.url},
+        standalone_mode=False,
+    )
+
+    assert (done.return_value, done.stdout) == (10, f"{A}\tfailed\tNot allowed.\n")
