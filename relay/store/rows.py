@@ -7,7 +7,7 @@ from relay.core.delivery import Attempt, Delivery, DeliveryState, Trigger, Verdi
 from relay.core.event import Event
 from relay.core.observation import Job, Status
 from relay.core.standing import Footing, Standing
-from relay.core.watch import NewWatch, Target, Watch
+from relay.core.watch import Continue, NewWatch, Target, Watch
 from relay.store.writer import Row
 
 
@@ -121,6 +121,23 @@ def attempt(row: Row) -> Attempt:
         reason=row["reason"],
         response=row["response"],
     )
+
+
+def poll_columns(transition: Continue, now: float) -> dict[str, object]:
+    """Return the columns that a poll changes."""
+    return {
+        "id": transition.watch_id,
+        "status": transition.status,
+        "provider_status": transition.provider_status,
+        "model": transition.model,
+        "progress": transition.progress,
+        "next_poll_at": transition.next_poll_at,
+        "now": now,
+        "running_since": transition.running_since,
+        "failed_polls": transition.failed_polls,
+        "missing_polls": transition.missing_polls,
+        "last_error": transition.last_error,
+    }
 
 
 def text(value: Mapping[str, object] | Sequence[object]) -> str:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import aiosqlite
 
-from relay.core import ids
 from relay.core.delivery import Attempt, DeliveryState, Settlement
 from relay.core.errors import Conflict, NotFound, StoreError
 from relay.core.event import Event
@@ -32,6 +31,7 @@ from relay.core.standing import Standing
 from relay.core.watch import Continue, NewWatch, Target, Watch
 from relay.store import rows
 from relay.store.opening import FileLock, connect, open_writer
+from relay.store.outbox import insert_deliveries, insert_event
 from relay.store.sql import queries
 from relay.store.writer import Row, Transaction, Writer
 
@@ -109,7 +109,7 @@ class SqliteStore:
         found = await transaction.fetch("outcomes_of_watches", ids=rows.text([watch.id for watch, _ in late]))
         events = {row["watch_id"]: row["id"] for row in found}
         for watch, targets in late:
-            await _insert_deliveries(transaction, watch.id, events[watch.id], targets, now)
+            await insert_deliveries(transaction, watch.id, events[watch.id], targets, now)
 
     async def watch(self, reference: str) -> WatchView:
         """See Store."""
@@ -187,7 +187,7 @@ class SqliteStore:
 
     async def record_polls(self, transitions: Sequence[Continue], now: float) -> None:
         """See Store."""
-        columns = [_poll_columns(transition, now) for transition in transitions]
+        columns = [rows.poll_columns(transition, now) for transition in transitions]
         await self._writer.commit(lambda transaction: transaction.many("record_poll", columns))
 
     async def finalize_watch(self, ending: Ending, now: float) -> bool:
@@ -205,10 +205,10 @@ class SqliteStore:
             )
             if not ended:
                 return False
-            await _insert_event(transaction, event)
+            await insert_event(transaction, event)
             own = await transaction.fetch("targets_of_watches", ids=rows.text([ending.watch_id]))
             targets = [*map(rows.target, own), *ending.routed]
-            await _insert_deliveries(transaction, ending.watch_id, event.id, targets, now)
+            await insert_deliveries(transaction, ending.watch_id, event.id, targets, now)
             return True
 
         return await self._writer.commit(write)
@@ -320,8 +320,8 @@ class SqliteStore:
         async def write(transaction: Transaction) -> None:
             await transaction.fetch("set_standing", provider=provider, **asdict(standing))
             if event is not None:
-                await _insert_event(transaction, event)
-                await _insert_deliveries(transaction, None, event.id, targets, now)
+                await insert_event(transaction, event)
+                await insert_deliveries(transaction, None, event.id, targets, now)
 
         await self._writer.commit(write)
 
@@ -360,52 +360,6 @@ class SqliteStore:
             await transaction.fetch("release_delivery_leases")
 
         await self._writer.commit(write)
-
-
-async def _insert_event(transaction: Transaction, event: Event) -> None:
-    await transaction.fetch(
-        "insert_event",
-        id=event.id,
-        watch_id=event.watch_id,
-        type=event.type,
-        created_at=event.created_at,
-        body=event.body,
-        raw=event.raw,
-    )
-
-
-async def _insert_deliveries(
-    transaction: Transaction, watch_id: str | None, event_id: str, targets: Iterable[Target], now: float
-) -> None:
-    await transaction.many(
-        "insert_delivery",
-        [
-            {
-                "id": ids.delivery_id(event_id, target.key),
-                "event_id": event_id,
-                "watch_id": watch_id,
-                "now": now,
-                **rows.target_columns(target),
-            }
-            for target in targets
-        ],
-    )
-
-
-def _poll_columns(transition: Continue, now: float) -> dict[str, object]:
-    return {
-        "id": transition.watch_id,
-        "status": transition.status,
-        "provider_status": transition.provider_status,
-        "model": transition.model,
-        "progress": transition.progress,
-        "next_poll_at": transition.next_poll_at,
-        "now": now,
-        "running_since": transition.running_since,
-        "failed_polls": transition.failed_polls,
-        "missing_polls": transition.missing_polls,
-        "last_error": transition.last_error,
-    }
 
 
 def _delivery_view(row: Row, attempts: tuple[Attempt, ...] = ()) -> DeliveryView:
