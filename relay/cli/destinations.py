@@ -1,5 +1,7 @@
 """relay destinations."""
 
+from urllib.parse import quote
+
 import click
 
 from relay.cli import output
@@ -22,7 +24,12 @@ def destinations() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one destination a line.")
 @click.pass_context
 def ls(ctx: click.Context, as_json: bool) -> int:
-    """List the destinations; their URLs are secrets and stay with the daemon."""
+    """List the destinations; their URLs are secrets and stay with the daemon.
+
+    \b
+    Example:
+      relay destinations ls --json
+    """
     found = client_of(ctx).get("/v1/destinations")["items"]
     if as_json:
         for item in found:
@@ -36,10 +43,15 @@ def ls(ctx: click.Context, as_json: bool) -> int:
 @click.argument("name")
 @click.pass_context
 def test(ctx: click.Context, name: str) -> int:
-    """Send a test message to a destination at once; exits with 1 where it does not arrive."""
-    told = client_of(ctx).post(f"/v1/destinations/{name}/test")
+    """Send a test message to a destination at once; exits with 1 where it does not arrive.
+
+    \b
+    Example:
+      relay destinations test ops
+    """
+    told = client_of(ctx).post(f"/v1/destinations/{quote(name, safe='')}/test")
     if told["delivered"]:
         click.echo(f"{name}: delivered")
         return ExitCode.OK
-    click.echo(f"{name}: not delivered: {told['reason']}", err=True)
+    output.error(f"{name}: not delivered: {told['reason']}")
     return ExitCode.ERROR

@@ -379,6 +379,23 @@ def test_an_id_with_a_path_in_it_stays_an_id(api: ScriptedApi, relay: Cli) -> No
     assert api.asked[0].path == "/v1/deliveries/dlv 1/resend"
 
 
+@pytest.mark.parametrize(
+    ("told", "code", "out", "err"),
+    [
+        ({"delivered": True, "reason": None}, 0, "the ops: delivered\n", ""),
+        ({"delivered": False, "reason": "no\x1b route"}, 1, "", "error: the ops: not delivered: no route\n"),
+    ],
+)
+def test_a_destination_is_tried(
+    api: ScriptedApi, relay: Cli, told: dict[str, object], code: int, out: str, err: str
+) -> None:
+    api.on("POST", "/v1/destinations/the ops/test", (200, told))
+
+    done = relay("destinations", "test", "the ops")
+
+    assert (done.return_value, done.stdout, done.stderr) == (code, out, err)
+
+
 # who asks, and what answers
 
 

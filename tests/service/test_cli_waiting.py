@@ -97,6 +97,7 @@ def test_more_jobs_than_can_be_asked_for_at_once_get_their_turn(
     api.watch(ids[-1], "failed")
 
     assert run(api, *ids, "--any", "--timeout", "30s").return_value == 10
+    assert set(waits_of(api)[:16]) == {"0.020"}  # 16 of 40 at once, so that a round takes 0.05 s
 
 
 def test_a_timeout_of_0_looks_at_each_exactly_once(api: ScriptedApi) -> None:
