@@ -26,6 +26,7 @@ class Getimg:
         return {"id": job.id, "status": "pending"}
 
     def status(self, job: SimulatedJob, now: float) -> dict[str, Any]:
+        """See Format."""
         state = job.state(now)
         if state in ("queued", "running"):
             return {"id": job.id, "status": job.scenario.literal or "pending"}
@@ -73,6 +74,7 @@ class Lumenfall:
         return self._video(job, "queued")
 
     def status(self, job: SimulatedJob, now: float) -> dict[str, Any]:
+        """See Format."""
         state = job.state(now)
         words = {"queued": "queued", "running": job.scenario.literal or "in_progress"}
         shown = self._video(job, words.get(state, state))
@@ -131,6 +133,7 @@ class NanoGpt:
         return {"runId": job.id, "id": job.id, "status": "pending", "model": job.model, "cost": 0.3}
 
     def status(self, job: SimulatedJob, now: float) -> dict[str, Any]:
+        """See Format."""
         state = job.state(now)
         words = {
             "queued": "IN_QUEUE",
