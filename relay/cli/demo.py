@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -10,18 +11,19 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
-from relay.cli.client import Client, Unreachable, watch_path
+from relay.cli import output
+from relay.cli.client import ApiError, Client, Unreachable, watch_path
+from relay.cli.demo_view import Progress, progress_view
 from relay.cli.exit_codes import ExitCode
 from relay.core.signing import SigningSecret
 from relay.simulator import Behaviour, Received, Receiver, Scenario, Simulator
 
-_LIMIT_S = 20.0
-_READY_S = 10.0
-_STOP_S = 5.0
+_LIMIT_S = 16.0
+"""How long everything may take; what remains of the 20 s is for stopping."""
+_STOP_S = 3.0
 _TICK_S = 0.25
 
 
@@ -94,34 +96,55 @@ def demo() -> int:
     with tempfile.TemporaryDirectory(prefix="relay-demo-") as folder:
         try:
             return asyncio.run(_demo(Path(folder)))
-        except (TimeoutError, RuntimeError, Unreachable) as error:
-            click.echo(f"error: {error}", err=True)
-            click.echo(_log_tail(Path(folder)), err=True)
+        except asyncio.CancelledError:
+            return ExitCode.INTERRUPTED
+        except (DemoFailed, ApiError, Unreachable) as error:
+            output.error(str(error))
+            output.say(f"the end of the daemon's log:\n{_log_tail(Path(folder))}")
             return ExitCode.ERROR
+
+
+class DemoFailed(Exception):
+    """The demo did not come to its end; says why."""
 
 
 async def _demo(folder: Path) -> int:
     started = time.monotonic()  # noqa: TID251 - a person's clock
+    _stop_in_order_when_told()
     secret = SigningSecret.of(os.urandom(24)).text
     async with AsyncExitStack() as stack:
         simulator = await stack.enter_async_context(Simulator())
         receiver = await stack.enter_async_context(Receiver(secret))
         receiver.behave("slow", Behaviour(statuses=[503], delay_s=1.0))
         _write_configuration(folder, simulator, receiver, secret)
-        url = await stack.enter_async_context(_daemon(folder))
-        client = Client(url, None)
-        click.echo(f"simulated providers at {simulator.url}, receiver at {receiver.url}, relay at {url}\n")
-        ids = await asyncio.to_thread(_add, client, simulator, receiver)
-        async with asyncio.timeout(_LIMIT_S - _STOP_S):
-            await _show_progress(client, ids, receiver)
+        try:
+            async with asyncio.timeout(_LIMIT_S):
+                await _tell_the_stories(folder, simulator, receiver)
+        except TimeoutError:
+            raise DemoFailed(f"after {_LIMIT_S:.0f} s there is still missing: {_missing(receiver)}") from None
         _print_received(receiver)
     wrong = _what_is_wrong(receiver)
     for sentence in wrong:
-        click.echo(f"error: {sentence}", err=True)
+        output.error(sentence)
     if not wrong:
         took = time.monotonic() - started  # noqa: TID251 - likewise
         click.echo(f"\n{len(STORIES)} jobs watched, ended and delivered in {took:.1f} s; every signature held.")
     return ExitCode.ERROR if wrong else ExitCode.OK
+
+
+def _stop_in_order_when_told() -> None:
+    """Let SIGTERM do what Ctrl-C does: end the daemon first."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+
+async def _tell_the_stories(folder: Path, simulator: Simulator, receiver: Receiver) -> None:
+    async with _daemon(folder) as url:
+        click.echo(f"simulated providers at {simulator.url}, receiver at {receiver.url}, relay at {url}\n")
+        client = Client(url, None)
+        ids = await asyncio.to_thread(_add, client, simulator, receiver)
+        await _show_progress(client, ids, receiver)
 
 
 def _write_configuration(folder: Path, simulator: Simulator, receiver: Receiver, secret: str) -> None:
@@ -171,13 +194,12 @@ async def _daemon(folder: Path) -> AsyncIterator[str]:
 
 async def _address(folder: Path, process: asyncio.subprocess.Process) -> str:
     """Return where the daemon listens, as soon as its log says so."""
-    async with asyncio.timeout(_READY_S):
-        while process.returncode is None:
-            for line in (folder / "daemon.log").read_text().splitlines():
-                if '"daemon.started"' in line:
-                    return str(json.loads(line)["address"])
-            await asyncio.sleep(0.05)  # noqa: TID251 - likewise
-    raise RuntimeError("the daemon ended before it was ready")
+    while process.returncode is None:
+        for line in (folder / "daemon.log").read_text().splitlines(keepends=True):
+            if '"daemon.started"' in line and line.endswith("\n"):
+                return str(json.loads(line)["address"])
+        await asyncio.sleep(0.05)  # noqa: TID251 - likewise
+    raise DemoFailed(f"the daemon ended with {process.returncode} before it was ready")
 
 
 def _add(client: Client, simulator: Simulator, receiver: Receiver) -> list[str]:
@@ -201,20 +223,32 @@ def _add(client: Client, simulator: Simulator, receiver: Receiver) -> list[str]:
 
 
 async def _show_progress(client: Client, ids: list[str], receiver: Receiver) -> None:
-    """Print every change of every watch until everything has arrived."""
-    seen: dict[str, str] = {}
-    while not _complete(receiver):
-        for watch_id in ids:
-            watch: dict[str, Any] = await asyncio.to_thread(client.get, watch_path(watch_id))
-            shown = f"{watch['status']} ({watch['provider_status']})" if watch["provider_status"] else watch["status"]
-            if seen.get(watch_id) != shown:
-                seen[watch_id] = shown
-                click.echo(f"watching {watch['provider']:<16}{watch['job_id']:<18}{shown}, {watch['polls']} polls")
-        await asyncio.sleep(_TICK_S)  # noqa: TID251 - likewise
+    """Show how every watch stands until everything has arrived."""
+    with progress_view() as show:
+        while True:
+            complete = not _missing(receiver)
+            show([await asyncio.to_thread(_progress, client, watch_id, receiver) for watch_id in ids])
+            if complete:
+                return
+            await asyncio.sleep(_TICK_S)  # noqa: TID251 - likewise
 
 
-def _complete(receiver: Receiver) -> bool:
-    return all(len(receiver.of(kind)) >= number for kind, number in _expected_numbers().items())
+def _progress(client: Client, watch_id: str, receiver: Receiver) -> Progress:
+    watch = client.get(watch_path(watch_id))
+    answers = [
+        item.status
+        for item in receiver.received
+        if item.kind == "callback" and item.body["data"]["watch_id"] == watch_id
+    ]
+    told = "" if not answers else "delivered" if answers[-1] < 300 else f"refused with {answers[-1]}"
+    literal = watch["provider_status"] or ""
+    return Progress(watch["provider"], watch["job_id"], watch["status"], literal, watch["polls"], told)
+
+
+def _missing(receiver: Receiver) -> str:
+    """Return what has not arrived, in words; nothing when all has."""
+    counted = {kind: (len(receiver.of(kind)), number) for kind, number in _expected_numbers().items()}
+    return ", ".join(f"{number - came} of {number} {kind}" for kind, (came, number) in counted.items() if came < number)
 
 
 def _expected_numbers() -> dict[str, int]:

@@ -13,7 +13,7 @@ from relay.cli.exit_codes import ExitCode
 from relay.core.duration import format_duration
 from relay.core.text import one_line
 
-_COLOURS = {
+COLOURS = {
     "completed": "green",
     "delivered": "green",
     "failed": "red",
@@ -24,6 +24,7 @@ _COLOURS = {
     "timed_out": "yellow",
     "running": "cyan",
 }
+"""The colours of states, of watches and of deliveries."""
 
 
 WHOLE = 100_000
@@ -62,7 +63,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for header in headers:
         shown.add_column(header.upper(), overflow="fold")
     for row in rows:
-        shown.add_row(*(Text(one_line(cell, _CELL), style=_COLOURS.get(cell, "")) for cell in row))
+        shown.add_row(*(Text(one_line(cell, _CELL), style=COLOURS.get(cell, "")) for cell in row))
     Console().print(shown)
 
 
