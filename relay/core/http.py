@@ -41,13 +41,15 @@ class Fault(StrEnum):
 
     DNS = "dns"
     CONNECT = "connect"
+    CERTIFICATE = "certificate"
+    """The other side's is not valid: expired, for another name, or of an unknown issuer."""
     TLS = "tls"
     TIMEOUT = "timeout"
     DISCONNECTED = "disconnected"
     PROTOCOL = "protocol"
     FORBIDDEN_ADDRESS = "forbidden_address"
     LOCAL = "local"
-    """Our own side's: no route, no file descriptors. Never held against the remote side."""
+    """Our own side's: no route, no file descriptors, the egress proxy. Never held against the remote side."""
 
 
 class TransportError(RelayError):

@@ -4,16 +4,11 @@ import json
 import re
 from collections.abc import Mapping
 
-from relay import __version__
 from relay.core.delivery import Verdict, VerdictKind
 from relay.core.http import Request, Response, retry_after_s
 from relay.core.text import one_line
 
-JSON_HEADERS: Mapping[str, str] = {
-    "Content-Type": "application/json",
-    "User-Agent": f"status-relay/{__version__} (+https://pypi.org/project/status-relay/)",
-}
-"""Receivers such as Discord turn away the default names of HTTP libraries."""
+JSON_HEADERS: Mapping[str, str] = {"Content-Type": "application/json"}
 
 _SAID_LIMIT = 160
 _LOCATION_LIMIT = 100

@@ -2,58 +2,23 @@
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 
 import pytest
+from support.raw_server import answering, http, server
 
 from relay.clock import SystemClock
 from relay.core.address import AddressPolicy, parse_networks
 from relay.core.http import Fault, Request, TransportError
-from relay.transport import HttpTransport, open_transport
+from relay.transport import USER_AGENT, HttpTransport, open_transport
 
 LOOPBACK = AddressPolicy(parse_networks(["127.0.0.0/8", "::1/128"]))
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[HttpTransport]:
     async with open_transport(LOOPBACK, SystemClock(), connections=4) as transport:
         yield transport
-
-
-@asynccontextmanager
-async def server(serve: Serve) -> AsyncIterator[str]:
-    """Serve raw bytes on a free port for as long as the block runs."""
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await serve(reader, writer)
-        except ConnectionError:
-            pass
-        finally:
-            writer.close()
-
-    listening = await asyncio.start_server(handle, "127.0.0.1", 0)
-    port = listening.sockets[0].getsockname()[1]
-    async with listening:
-        yield f"http://127.0.0.1:{port}"
-
-
-def answering(payload: bytes, received: list[bytes] | None = None) -> Serve:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        if received is not None:
-            received.append(head)
-        writer.write(payload)
-        await writer.drain()
-
-    return serve
-
-
-def http(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
-    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
 async def fault(client: HttpTransport, url: str, timeout_s: float = 5.0) -> Fault:
@@ -68,6 +33,16 @@ async def test_the_url_goes_out_byte_for_byte(client: HttpTransport) -> None:
         await client.send(Request("GET", f"{url}/a%2fb/%7e?x=1+2&sig=a%2Bb%3D"), timeout_s=5, max_body=99)
 
     assert received[0].split(b"\r\n")[0] == b"GET /a%2fb/%7e?x=1+2&sig=a%2Bb%3D HTTP/1.1"
+
+
+async def test_relay_gives_its_name_unless_the_request_gives_another(client: HttpTransport) -> None:
+    received: list[bytes] = []
+    async with server(answering(http(b"{}"), received)) as url:
+        await client.send(Request("GET", url), timeout_s=5, max_body=99)
+        await client.send(Request("GET", url, {"user-agent": "shop/2"}), timeout_s=5, max_body=99)
+
+    names = [[line for line in head.split(b"\r\n") if line.lower().startswith(b"user-agent:")] for head in received]
+    assert names == [[f"User-Agent: {USER_AGENT}".encode()], [b"user-agent: shop/2"]]
 
 
 async def test_an_answer_comes_back_with_lower_case_headers(client: HttpTransport) -> None:
@@ -136,29 +111,6 @@ async def test_silence_meets_the_total_timeout(client: HttpTransport) -> None:
         assert await fault(client, url, timeout_s=0.2) is Fault.TIMEOUT
 
 
-async def test_a_connection_that_breaks_is_told_from_one_that_never_was(client: HttpTransport) -> None:
-    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-
-    async with server(hang_up) as url:
-        assert await fault(client, url) is Fault.DISCONNECTED
-    assert await fault(client, url) is Fault.CONNECT
-
-
-async def test_half_a_body_is_no_answer(client: HttpTransport) -> None:
-    async with server(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")) as url:
-        assert await fault(client, url) in (Fault.DISCONNECTED, Fault.PROTOCOL)
-
-
-async def test_garbage_is_no_answer(client: HttpTransport) -> None:
-    async with server(answering(b"\x00\xff not http at all\r\n\r\n")) as url:
-        assert await fault(client, url) is Fault.PROTOCOL
-
-
-async def test_a_name_that_does_not_resolve_is_a_dns_fault(client: HttpTransport) -> None:
-    assert await fault(client, "http://nowhere.invalid/") is Fault.DNS
-
-
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0x7f000001", "[::ffff:127.0.0.1]"])
 async def test_a_forbidden_address_is_refused_at_the_socket_in_any_spelling(host: str) -> None:
     received: list[bytes] = []
@@ -184,10 +136,3 @@ async def test_other_spellings_of_an_address_connect_to_nothing(host: str) -> No
         assert await fault(guarded, url.replace("127.0.0.1", host)) in (Fault.FORBIDDEN_ADDRESS, Fault.PROTOCOL)
 
     assert received == []
-
-
-async def test_an_error_says_nothing_of_the_url(client: HttpTransport) -> None:
-    with pytest.raises(TransportError) as caught:
-        await client.send(Request("GET", "http://127.0.0.1:1/token-1234"), timeout_s=5, max_body=99)
-
-    assert "token-1234" not in str(caught.value)

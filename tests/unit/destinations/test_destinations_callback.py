@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 from standardwebhooks import Webhook
 
-from relay import __version__
 from relay.core.delivery import Delivery, Trigger, VerdictKind
 from relay.core.event import Event
 from relay.core.http import Request, Response
@@ -31,13 +30,11 @@ def test_the_events_own_bytes_are_posted_as_json(delivery: Delivery, completed: 
     assert (request.method, request.url, request.body) == ("POST", URL, completed.body.encode())
     assert set(request.headers) == {
         "Content-Type",
-        "User-Agent",
         "webhook-id",
         "webhook-timestamp",
         "webhook-signature",
     }
     assert request.headers["Content-Type"] == "application/json"
-    assert request.headers["User-Agent"] == f"status-relay/{__version__} (+https://pypi.org/project/status-relay/)"
 
 
 def test_the_deliverys_id_and_the_attempts_time_are_signed(delivery: Delivery, completed: Event, noon: float) -> None:

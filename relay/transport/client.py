@@ -1,37 +1,26 @@
-"""The one HTTP client.
-
-Answers are hostile until read: identity encoding is asked for and bodies are
-capped, a total timeout always holds, redirects and cookies and the
-environment's proxies are ignored, and the address is checked on the socket
-itself, which every spelling of a host has to pass.
-"""
+"""Sending a request and reading the answer, within limits."""
 
 import errno
-import os
 import socket
-import ssl
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
 from aiohttp.connector import AddrInfoType
+from multidict import CIMultiDict
 from yarl import URL
 
 from relay import __version__
 from relay.core.address import AddressPolicy
-from relay.core.http import Fault, Request, Response, TransportError
+from relay.core.http import Request, Response
 from relay.core.ports import Clock
-from relay.core.text import one_line
+from relay.transport.faults import ForbiddenAddress, classified
 
 _CONNECT_TIMEOUT_S = 10.0
-_LOCAL_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENETUNREACH, errno.ENETDOWN})
 _CHUNK = 65536
 USER_AGENT = f"status-relay/{__version__} (+https://pypi.org/project/status-relay/)"
-
-
-class ForbiddenAddress(OSError):
-    """The address guard refused a socket."""
+"""Receivers such as Discord turn away the default names of HTTP libraries (error 40333)."""
 
 
 class HttpTransport:
@@ -49,7 +38,7 @@ class HttpTransport:
                 request.method,
                 URL(request.url, encoded=True),
                 data=request.body,
-                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **request.headers},
+                headers=_headers(request),
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_TIMEOUT_S),
             ) as answer:
@@ -62,7 +51,7 @@ class HttpTransport:
                     elapsed_s=self._clock.monotonic() - started,
                 )
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
-            raise _classified(error, timeout_s) from error
+            raise classified(error, timeout_s) from error
 
 
 @asynccontextmanager
@@ -81,6 +70,12 @@ async def open_transport(policy: AddressPolicy, clock: Clock, *, connections: in
         connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False
     ) as session:
         yield HttpTransport(session, clock)
+
+
+def _headers(request: Request) -> CIMultiDict[str]:
+    headers = CIMultiDict({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
+    headers.update(request.headers)
+    return headers
 
 
 async def _read_capped(answer: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:
@@ -103,48 +98,3 @@ async def _read_capped(answer: aiohttp.ClientResponse, limit: int) -> tuple[byte
     if unpack and not unpack.eof:
         raise aiohttp.ClientPayloadError(f"the {encoding} body is cut short")
     return bytes(body), True
-
-
-def _classified(error: Exception, timeout_s: float) -> TransportError:
-    """Return what kept the answer away, by the error's type, in words free of URLs."""
-    forbidden = _forbidden(error)
-    if forbidden is not None:
-        return TransportError(Fault.FORBIDDEN_ADDRESS, forbidden.strerror or "")
-    if isinstance(error, TimeoutError):
-        return TransportError(Fault.TIMEOUT, f"no complete answer within {timeout_s:g} s")
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return TransportError(Fault.DNS, "the host name does not resolve")
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
-        return TransportError(Fault.TLS, _tls_reason(error))
-    if isinstance(error, OSError) and error.errno in _LOCAL_ERRNOS:
-        return TransportError(Fault.LOCAL, os.strerror(error.errno))
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return TransportError(Fault.CONNECT, _os_reason(error.os_error))
-    if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError | aiohttp.ClientOSError):
-        return TransportError(Fault.DISCONNECTED, "the connection broke before the answer was complete")
-    if isinstance(error, aiohttp.InvalidURL):
-        return TransportError(Fault.PROTOCOL, "the URL is not valid")
-    return TransportError(Fault.PROTOCOL, f"the answer is not proper HTTP ({type(error).__name__})")
-
-
-def _forbidden(error: BaseException) -> ForbiddenAddress | None:
-    """Return the guard's own error from the chain that aiohttp wrapped around it."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ForbiddenAddress):
-            return seen
-        if isinstance(seen, BaseExceptionGroup):
-            return next((found for inner in seen.exceptions if (found := _forbidden(inner))), None)
-        seen = getattr(seen, "os_error", None) or seen.__cause__ or seen.__context__
-    return None
-
-
-def _tls_reason(error: Exception) -> str:
-    cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return one_line(f"the certificate is not valid: {cause.verify_message}")
-    return one_line(f"TLS failed: {getattr(cause, 'reason', None) or type(cause).__name__}")
-
-
-def _os_reason(error: OSError) -> str:
-    return os.strerror(error.errno) if error.errno else one_line(str(error.strerror or type(error).__name__))
