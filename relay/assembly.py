@@ -1,7 +1,9 @@
 """From the configuration to the parts that run: providers, destinations, routes."""
 
+import os
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 
 from relay import config
 from relay.api import Followed, NamedDestination
@@ -28,7 +30,20 @@ from relay.destinations import (
 from relay.dispatcher import Outlet, send
 from relay.log import SecretMask
 from relay.poller import Account, Poller
-from relay.providers import blueprint
+from relay.providers import blueprint, names
+
+
+def check_settings(config_path: Path | None) -> Config:
+    """Load the configuration and the provider files that it names; raises ConfigInvalid or RelayError."""
+    settings = load_settings(config_path)
+    accounts(settings, SecretMask())
+    return settings
+
+
+def load_settings(config_path: Path | None) -> Config:
+    """Find and load the configuration; raises ConfigInvalid."""
+    path = config.find(config_path, env=os.environ, cwd=Path.cwd())
+    return config.load(path, presets=names(), env=os.environ)
 
 
 def learn_secrets(settings: Config, mask: SecretMask) -> None:

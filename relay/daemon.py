@@ -2,12 +2,11 @@
 
 import asyncio
 import faulthandler
-import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, fields
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,20 +14,16 @@ import structlog
 from aiohttp import web
 
 from relay import __version__, assembly, config, log, systemd
-from relay.api import Context, build_app
+from relay.api import build_app
 from relay.clock import SystemClock, SystemEntropy
 from relay.config import Config, ConfigInvalid
 from relay.core.address import AddressPolicy
 from relay.core.errors import RelayError, StoreError
-from relay.core.ports import Clock, Entropy, Store, Transport
-from relay.dispatcher import CONCURRENCY, Dispatcher
-from relay.health import Health
+from relay.core.ports import Clock, Entropy, Store
+from relay.engine import Engine, Ground
 from relay.log import SecretMask
 from relay.maintenance import PRUNE_EVERY_S, Maintenance, prune
 from relay.metrics import Metrics
-from relay.poller import Poller
-from relay.providers import names as provider_names
-from relay.signals import EndSignals
 from relay.store import open_sqlite
 from relay.transport import open_transport
 
@@ -43,11 +38,8 @@ _IDLE_CONNECTIONS_S = 1.0
 class Daemon:
     """A running daemon, as far as something outside of it needs to know."""
 
-    settings: Config
+    engine: Engine
     store: Store
-    pollers: Mapping[str, Poller]
-    dispatcher: Dispatcher
-    health: Health
     address: str
 
 
@@ -57,7 +49,7 @@ def serve(config_path: Path | None) -> int:
     mask = SecretMask()
     log.configure(style="auto", level="info", mask=mask)
     try:
-        settings = check_settings(config_path)
+        settings = assembly.check_settings(config_path)
         config.ensure_signing_secret(settings.callbacks.secret, SystemEntropy().bytes)
         assembly.learn_secrets(settings, mask)
     except ConfigInvalid as error:
@@ -92,27 +84,14 @@ def _leaves(error: BaseException | None) -> Iterator[BaseException]:
         yield error
 
 
-def check_settings(config_path: Path | None) -> Config:
-    """Load the configuration and the provider files that it names; raises ConfigInvalid or RelayError."""
-    settings = load_settings(config_path)
-    assembly.accounts(settings, SecretMask())
-    return settings
-
-
-def load_settings(config_path: Path | None) -> Config:
-    """Find and load the configuration; raises ConfigInvalid."""
-    path = config.find(config_path, env=os.environ, cwd=Path.cwd())
-    return config.load(path, presets=provider_names(), env=os.environ)
-
-
 async def _serve(settings: Config, mask: SecretMask) -> None:
-    stopping = asyncio.Event()
+    stopping, hangup = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, hangup.set)
     clock = SystemClock()
     async with running(settings, clock, SystemEntropy(), mask) as daemon:
-        loop.add_signal_handler(signal.SIGHUP, partial(_reload, daemon, mask))
         systemd.notify("READY=1")
         _log.info(
             "daemon.started",
@@ -123,9 +102,10 @@ async def _serve(settings: Config, mask: SecretMask) -> None:
             destinations=sorted(settings.destinations),
         )
         async with asyncio.TaskGroup() as tasks:
-            life = tasks.create_task(_show_life(daemon, clock))
+            chores = [tasks.create_task(_show_life(daemon, clock)), tasks.create_task(_reload(daemon.engine, hangup))]
             await stopping.wait()
-            life.cancel()
+            for chore in chores:
+                chore.cancel()
         systemd.notify("STOPPING=1")
         _log.info("daemon.stopping", grace_s=settings.server.grace_s)
     _log.info("daemon.stopped")
@@ -143,96 +123,35 @@ async def running(settings: Config, clock: Clock, entropy: Entropy, mask: Secret
         store = await stack.enter_async_context(open_sqlite(settings.store.path))
         await store.release_leases()
         trusted = await stack.enter_async_context(open_transport(AddressPolicy(operator=True), clock, connections=0))
-        policy = AddressPolicy(settings.callbacks.allow_networks)
-        guarded = await stack.enter_async_context(open_transport(policy, clock, connections=CONCURRENCY))
-        runner, built = _build(settings, store, trusted, guarded, (clock, entropy), mask)
+        metrics = Metrics()
+        tasks = asyncio.TaskGroup()
+        engine = Engine(Ground(store, trusted, clock, entropy, mask, metrics), stack, tasks)
+        await engine.start(settings)
+        runner = web.AppRunner(
+            build_app(engine.context), access_log=None, handle_signals=False, shutdown_timeout=_IDLE_CONNECTIONS_S
+        )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         listen = settings.server.listen
         await web.TCPSite(runner, listen.host, listen.port).start()
         stack.push_async_callback(store.release_leases)
-        tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        pollers, dispatcher, health, metrics = built
-        parts: list[Dispatcher | Poller] = [dispatcher, *pollers.values()]
-        loops = [tasks.create_task(part.run()) for part in parts]
+        await stack.enter_async_context(tasks)
+        engine.run()
         maintenance = Maintenance(metrics)
-        maintenance.every(PRUNE_EVERY_S, "prune", partial(prune, store, clock, settings.retention.watches_s))
+        maintenance.every(PRUNE_EVERY_S, "prune", partial(_prune, engine, store, clock))
         maintenance.start()
         try:
             host, port = runner.addresses[0][:2]
             shown = f"[{host}]" if ":" in host else host
-            yield Daemon(settings, store, pollers, dispatcher, health, f"http://{shown}:{port}")
+            yield Daemon(engine, store, f"http://{shown}:{port}")
         finally:
             await runner.cleanup()
             maintenance.stop()
-            for part in parts:
-                part.stop()
-            _, late = await asyncio.wait(loops, timeout=settings.server.grace_s)
-            for loop in late:
-                loop.cancel()
+            await engine.stop()
 
 
-_Parts = tuple[dict[str, Poller], Dispatcher, Health, Metrics]
-
-
-def _build(
-    settings: Config,
-    store: Store,
-    trusted: Transport,
-    guarded: Transport,
-    time: tuple[Clock, Entropy],
-    mask: SecretMask,
-) -> tuple[web.AppRunner, _Parts]:
-    clock, entropy = time
-    metrics, ends = Metrics(), EndSignals()
-    resolve = assembly.outlets(settings, trusted=trusted, guarded=guarded)
-    dispatcher = Dispatcher(
-        store=store,
-        resolve=resolve,
-        clock=clock,
-        entropy=entropy,
-        metrics=metrics,
-    )
-
-    pollers = {
-        name: Poller(
-            account,
-            store=store,
-            transport=trusted,
-            clock=clock,
-            entropy=entropy,
-            routes=assembly.routes(settings),
-            metrics=metrics,
-            on_end=ends.ended,
-            on_event=dispatcher.wakeup.set,
-        )
-        for name, account in assembly.accounts(settings, mask).items()
-    }
-    ticks = {"dispatcher": lambda: dispatcher.ticked_at}
-    ticks |= {f"poller {name}": partial(_ticked_at, poller) for name, poller in pollers.items()}
-    health = Health(store, clock, ticks)
-    context = Context(
-        store=store,
-        clock=clock,
-        entropy=entropy,
-        metrics=metrics,
-        health=health,
-        ends=ends,
-        providers=assembly.followed(settings, pollers),
-        destinations=assembly.named_destinations(settings, resolve, clock),
-        callback_target=assembly.callback_checker(settings),
-        wake_dispatcher=dispatcher.wakeup.set,
-        tokens=settings.auth.tokens,
-        listen_host=settings.server.listen.host,
-    )
-    runner = web.AppRunner(
-        build_app(context), access_log=None, handle_signals=False, shutdown_timeout=_IDLE_CONNECTIONS_S
-    )
-    return runner, (pollers, dispatcher, health, metrics)
-
-
-def _ticked_at(poller: Poller) -> float:
-    return poller.ticked_at
+async def _prune(engine: Engine, store: Store, clock: Clock) -> None:
+    await prune(store, clock, engine.settings.retention.watches_s)
 
 
 async def _show_life(daemon: Daemon, clock: Clock) -> None:
@@ -243,7 +162,7 @@ async def _show_life(daemon: Daemon, clock: Clock) -> None:
     every_s = min(systemd.watchdog_interval_s() or _STATUS_EVERY_S, _STATUS_EVERY_S)
     while True:
         try:
-            checks = await daemon.health.checks()
+            checks = await daemon.engine.health.checks()
             if all(check.ok for check in checks.values()):
                 systemd.notify("WATCHDOG=1")
             counts = await daemon.store.counts()
@@ -254,22 +173,10 @@ async def _show_life(daemon: Daemon, clock: Clock) -> None:
         await clock.sleep(every_s)
 
 
-def _reload(daemon: Daemon, mask: SecretMask) -> None:
-    """Answer SIGHUP: secrets are read again; anything else that changed is named, and needs a restart."""
-    for poller in daemon.pollers.values():
-        poller.forget_secrets()
-    try:
-        fresh = load_settings(daemon.settings.path)
-    except ConfigInvalid as error:
-        _log.error("config.refused", report=error.report)
-        return
-    assembly.learn_secrets(fresh, mask)
-    skipped = {"path", "warnings"}
-    changed = sorted(
-        field.name
-        for field in fields(fresh)
-        if field.name not in skipped and getattr(fresh, field.name) != getattr(daemon.settings, field.name)
-    )
-    _log.info("secrets.reloaded")
-    if changed:
-        _log.warning("config.changed", sections=changed, needs="a restart")
+async def _reload(engine: Engine, hangup: asyncio.Event) -> None:
+    """Answer each SIGHUP; the log tells what came of it."""
+    while True:
+        await hangup.wait()
+        hangup.clear()
+        with suppress(RelayError):
+            await engine.reload()

@@ -62,6 +62,11 @@ class Dispatcher:
         self._busy: Counter[str] = Counter()
         self._stopping = False
 
+    def adopt(self, resolve: Callable[[Target], Outlet | None]) -> None:
+        """Find outlets by another function from now on; attempts under way keep theirs."""
+        self._resolve = resolve
+        self.wakeup.set()
+
     def stop(self) -> None:
         """Claim no more; `run` returns when what is under way is done."""
         self._stopping = True

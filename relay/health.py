@@ -19,9 +19,12 @@ class Check:
 
 
 class Health:
-    """Asks the store for a write, and the loops when they last looked."""
+    """Asks the store for a write, and the loops when they last looked.
 
-    def __init__(self, store: Store, clock: Clock, ticks: Mapping[str, Callable[[], float]]) -> None:
+    `ticks` tells the latter by the loop's name, in monotonic time.
+    """
+
+    def __init__(self, store: Store, clock: Clock, ticks: Callable[[], Mapping[str, float]]) -> None:
         self._store = store
         self._clock = clock
         self._ticks = ticks
@@ -29,7 +32,7 @@ class Health:
     def loops(self) -> dict[str, Check]:
         """Return how each loop is."""
         now = self._clock.monotonic()
-        return {name: _tick_check(now - ticked_at()) for name, ticked_at in self._ticks.items()}
+        return {name: _tick_check(now - ticked_at) for name, ticked_at in self._ticks().items()}
 
     async def checks(self) -> dict[str, Check]:
         """Return how everything is."""

@@ -35,6 +35,25 @@ class Metrics:
         self.oldest_pending_seconds = Gauge(
             "relay_oldest_pending_seconds", "Age of the oldest pending delivery.", registry=self.registry
         )
+        self._config_ok = Gauge(
+            "relay_config_last_reload_successful",
+            "1 where the configuration on disk was usable when last read, else 0.",
+            registry=self.registry,
+        )
+        self._config_loaded_at = Gauge(
+            "relay_config_last_reload_success_timestamp_seconds",
+            "When the configuration in force was read.",
+            registry=self.registry,
+        )
+
+    def config_loaded(self, now: float) -> None:
+        """Note that a configuration is in force from now on."""
+        self._config_ok.set(1)
+        self._config_loaded_at.set(now)
+
+    def config_refused(self) -> None:
+        """Note that the configuration on disk cannot be used."""
+        self._config_ok.set(0)
 
     def observe(self, counts: Counts, now: float) -> None:
         """Take over how many rows stand where."""

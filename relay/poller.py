@@ -91,10 +91,19 @@ class Poller:
         self._warned: set[str] = set()
         self._stopping = False
 
-    def forget_secrets(self) -> None:
-        """Read the credential again before the next poll, and let a rest end."""
+    def adopt(self, account: Account, routes: Sequence[Route]) -> None:
+        """Go on with another description of the same account; polls under way end by the one they began with.
+
+        The credential is read again, and a rest for want of a working one ends.
+        """
+        if account.concurrency != self.account.concurrency:
+            self._slots = asyncio.Semaphore(account.concurrency)
+        if account.rate != self.account.rate:
+            self._budget = Budget.fresh(account.rate, self._clock.monotonic()) if account.rate else None
+        self.account, self._routes = account, routes
         self._secrets = None
-        self._standing = replace(self._standing, rest_until=0.0)
+        if self._standing.probing:
+            self._standing = replace(self._standing, rest_until=0.0)
         self.wakeup.set()
 
     def stop(self) -> None:

@@ -1,10 +1,11 @@
 """What the handlers work with."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from aiohttp import web
 
+from relay.config import Changes
 from relay.core.access import Token
 from relay.core.delivery import Verdict
 from relay.core.ports import Clock, Entropy, Provider, Store
@@ -33,12 +34,13 @@ class NamedDestination:
     greet: Callable[[float], Awaitable[Verdict]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Context:
     """The ports and settings of the API.
 
     `callback_target` checks a callback URL and raises InvalidValue;
-    `destinations` holds the named ones.
+    `destinations` holds the named ones; `reload` takes over the configuration
+    as it is on disk, and raises RelayError with a report where it is wrong.
     """
 
     store: Store
@@ -53,6 +55,12 @@ class Context:
     wake_dispatcher: Callable[[], None]
     tokens: Collection[Token]
     listen_host: str
+    reload: Callable[[], Awaitable[Changes]]
+
+    def adopt(self, fresh: "Context") -> None:
+        """Be another context from now on, at once."""
+        for field in fields(fresh):
+            setattr(self, field.name, getattr(fresh, field.name))
 
 
 CONTEXT: web.AppKey[Context] = web.AppKey("context", Context)

@@ -23,6 +23,7 @@ class Problem(Enum):
     CONFLICT = ("conflict", 409, "The request contradicts what is stored")
     TOO_LARGE = ("too-large", 413, "The request is too large")
     UNSUPPORTED_MEDIA = ("unsupported-media-type", 415, "The body must be JSON")
+    CONFIG_REFUSED = ("config-refused", 422, "The configuration cannot be used")
     INVALID = ("invalid-request", 422, "The request is not valid")
     INTERNAL = ("internal-error", 500, "relay failed")
     UNAVAILABLE = ("unavailable", 503, "relay cannot do this at the moment")

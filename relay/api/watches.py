@@ -81,7 +81,7 @@ def _batch_item(added: Added, caller: Caller) -> dict[str, object]:
 
 async def _store(context: Context, new: Sequence[NewWatch]) -> list[Added]:
     added = await context.store.add_watches(new, context.clock.now())
-    for provider in {watch.provider for watch in new}:
+    for provider in {watch.provider for watch in new} & context.providers.keys():
         context.providers[provider].wake()
     if any(item.watch.status.terminal for item in added):
         context.wake_dispatcher()

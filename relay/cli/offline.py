@@ -32,7 +32,7 @@ def serve(config_path: Path | None) -> int:
       relay serve --config config.toml
 
     \b
-    SIGTERM stops it in order, SIGHUP lets it read its secrets again.
+    SIGTERM stops it in order, SIGHUP is `relay reload`.
     Exit codes: 0 stopped, 1 failed, 78 wrong configuration.
     """
     from relay.daemon import serve as run
@@ -59,9 +59,9 @@ def check(config_path: Path | None) -> int:
     Example:
       relay config check --config config.toml && systemctl restart relay
     """
+    from relay.assembly import check_settings
     from relay.config import ConfigInvalid
     from relay.core.errors import RelayError
-    from relay.daemon import check_settings
 
     try:
         settings = check_settings(config_path)

@@ -210,11 +210,10 @@ def _stand_ins(spec: "ProviderSpec") -> dict[str, str]:
 
 async def _poll_once(provider: str, job: "Job", config_path: Path | None) -> int:
     """Poll a configured provider once; show what was sent, with the secrets hidden."""
-    from relay.assembly import accounts
+    from relay.assembly import accounts, load_settings
     from relay.clock import SystemClock
     from relay.core.address import AddressPolicy
     from relay.core.http import Request
-    from relay.daemon import load_settings
     from relay.log import SecretMask
     from relay.poller import MAX_ANSWER_BYTES, POLL_TIMEOUT_S
     from relay.transport import open_transport

@@ -4,6 +4,7 @@ A file is checked as a whole, and every problem is told at once with its line.
 Secrets stay references until they are read.
 """
 
+from relay.config.changes import Changes, Difference, changes
 from relay.config.loading import ConfigInvalid, find, load
 from relay.config.schema import config_schema
 from relay.config.secrets import Plain, Secret, SecretUnreadable, ensure_signing_secret, read_signing_secret, resolve
@@ -27,10 +28,12 @@ from relay.config.values import (
 __all__ = [
     "Auth",
     "Callbacks",
+    "Changes",
     "Config",
     "ConfigInvalid",
     "Destination",
     "DestinationType",
+    "Difference",
     "Listen",
     "Log",
     "Plain",
@@ -43,6 +46,7 @@ __all__ = [
     "Server",
     "Setting",
     "Store",
+    "changes",
     "config_schema",
     "ensure_signing_secret",
     "find",

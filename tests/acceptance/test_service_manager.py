@@ -1,6 +1,5 @@
 """The daemon under a service manager, played by a socket."""
 
-import signal
 import socket
 from pathlib import Path
 
@@ -28,23 +27,3 @@ async def test_the_manager_hears_of_readiness_life_and_stop(world: World, tmp_pa
             assert "STATUS=watching 0 jobs, 0 deliveries not delivered" in heard
             assert await relay.stop() == 0
         assert listen()[-1] == "STOPPING=1"
-
-
-async def test_a_changed_configuration_is_named_at_sighup_and_kept_until_a_restart(world: World) -> None:
-    async with relay_process(world.folder, world.configuration()) as relay:
-        await relay.start()
-        config = world.folder / "config.toml"
-        good = config.read_text()
-
-        config.write_text(good.replace('detection_lag = "150ms"', 'detection_lag = "9s"'))
-        relay.send_signal(signal.SIGHUP)
-        await until(lambda: [line for line in relay.events() if line["event"] == "config.changed"], 5)
-        config.write_text(good + "\n[nonsense]\n")
-        relay.send_signal(signal.SIGHUP)
-        await until(lambda: [line for line in relay.events() if line["event"] == "config.refused"], 5)
-
-        changed = next(line for line in relay.events() if line["event"] == "config.changed")
-        assert (changed["sections"], changed["needs"]) == (["schedule"], "a restart")
-        refused = next(line for line in relay.events() if line["event"] == "config.refused")
-        assert 'unknown key "nonsense"' in str(refused["report"])
-        assert await relay.stop() == 0

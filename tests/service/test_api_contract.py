@@ -14,9 +14,10 @@ from support.doubles import EvenEntropy, PlainProvider
 
 from relay.api import Context, Followed, NamedDestination, build_app
 from relay.clock import SystemClock
+from relay.config import Changes, Difference
 from relay.core.access import Scope, Token
 from relay.core.delivery import Attempt, DeliveryState, Settlement, Trigger, Verdict, VerdictKind
-from relay.core.errors import InvalidValue
+from relay.core.errors import InvalidValue, RelayError
 from relay.core.event import outcome_event
 from relay.core.hazard import prior
 from relay.core.observation import JobError, Observation, Output, Status
@@ -51,6 +52,7 @@ class Api:
         self.tick = self.clock.monotonic()
         self.headers: dict[str, str] = {}
         self.url = ""
+        self.refused = ""
         self.session: aiohttp.ClientSession
         following = Following(prior(60), Bounds(2, 1, 30), 30)
         self.context = Context(
@@ -58,7 +60,7 @@ class Api:
             clock=self.clock,
             entropy=EvenEntropy(),
             metrics=Metrics(),
-            health=Health(store, self.clock, {"dispatcher": lambda: self.tick}),
+            health=Health(store, self.clock, lambda: {"dispatcher": self.tick}),
             ends=self.ends,
             providers={"plain": Followed(PlainProvider(), following, 600.0, lambda: self.woken.append("poller"))},
             destinations={"ops": NamedDestination(OPS, "slack", self.greet)},
@@ -66,7 +68,13 @@ class Api:
             wake_dispatcher=lambda: self.woken.append("dispatcher"),
             tokens=tokens,
             listen_host="127.0.0.1",
+            reload=self.reload,
         )
+
+    async def reload(self) -> Changes:
+        if self.refused:
+            raise RelayError(self.refused)
+        return Changes(Difference(added=("fal",)), Difference(), ("routes",), ("server.listen",))
 
     async def greet(self, now: float) -> Verdict:
         return Verdict(VerdictKind.RETRY, "HTTP 500")
@@ -371,6 +379,27 @@ class TestSurroundings:
             {"delivered": False, "reason": "HTTP 500"},
         )
         assert (await api.call("POST", "/v1/destinations/opps/test"))[0] == 404
+
+    async def test_a_reload_tells_what_changed(self, api: Api) -> None:
+        nothing = {"added": [], "removed": [], "changed": []}
+
+        assert await api.call("POST", "/v1/reload") == (
+            200,
+            {
+                "providers": {**nothing, "added": ["fal"]},
+                "destinations": nothing,
+                "sections": ["routes"],
+                "needs_restart": ["server.listen"],
+            },
+        )
+
+    async def test_a_refused_reload_carries_the_whole_report(self, api: Api) -> None:
+        api.refused = "config.toml:1:1: error: no\n1 error"
+
+        status, document = await api.call("POST", "/v1/reload")
+
+        assert (status, document["type"]) == (422, "urn:relay:problem:config-refused")
+        assert document["detail"] == api.refused
 
     async def test_events_are_read_on_from_where_one_was(self, api: Api) -> None:
         for job_id in ("a", "b"):

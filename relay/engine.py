@@ -1,0 +1,211 @@
+"""The parts that run on one configuration, and their exchange for those of another while they run."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
+
+import structlog
+
+from relay import assembly, config, log
+from relay.api import Context
+from relay.config import Changes, Config
+from relay.core.address import AddressPolicy
+from relay.core.errors import RelayError
+from relay.core.ports import Clock, Entropy, Store, Transport
+from relay.core.routing import Route
+from relay.core.watch import Target
+from relay.dispatcher import CONCURRENCY, Dispatcher, Outlet
+from relay.health import Health
+from relay.log import SecretMask
+from relay.metrics import Metrics
+from relay.poller import Account, Poller
+from relay.signals import EndSignals
+from relay.transport import open_transport
+
+_log = structlog.get_logger("relay.engine")
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the parts stand on, whatever the configuration says."""
+
+    store: Store
+    trusted: Transport
+    clock: Clock
+    entropy: Entropy
+    mask: SecretMask
+    metrics: Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Everything that a configuration comes to, made before any of it is put to work."""
+
+    settings: Config
+    accounts: Mapping[str, Account]
+    routes: Sequence[Route]
+    resolve: Callable[[Target], Outlet | None]
+
+
+class Engine:
+    """The loops and the API's view of them; `context` stays the same object, its contents are exchanged."""
+
+    settings: Config
+    dispatcher: Dispatcher
+    context: Context
+
+    def __init__(self, ground: Ground, stack: AsyncExitStack, tasks: asyncio.TaskGroup) -> None:
+        self.pollers: dict[str, Poller] = {}
+        self.health = Health(ground.store, ground.clock, self._ticks)
+        self._ground = ground
+        self._stack = stack
+        self._tasks = tasks
+        self._loops: set[asyncio.Task[None]] = set()
+        self._ends = EndSignals()
+        self._guarded: tuple[AddressPolicy, Transport] | None = None
+        self._reloading = asyncio.Lock()
+
+    async def start(self, settings: Config) -> None:
+        """Put a configuration to work; raises RelayError where that cannot be done."""
+        plan = await self._plan(settings)
+        ground = self._ground
+        self.settings = settings
+        self.dispatcher = Dispatcher(
+            store=ground.store,
+            resolve=plan.resolve,
+            clock=ground.clock,
+            entropy=ground.entropy,
+            metrics=ground.metrics,
+        )
+        self._exchange_pollers(plan)
+        self.context = self._context(plan)
+        ground.metrics.config_loaded(ground.clock.now())
+
+    def run(self) -> None:
+        """Start the loops."""
+        for part in self._parts():
+            self._run(part)
+
+    async def stop(self) -> None:
+        """End the loops; what is under way gets the grace period."""
+        for part in self._parts():
+            part.stop()
+        if self._loops:
+            _, late = await asyncio.wait(self._loops, timeout=self.settings.server.grace_s)
+            for loop in late:
+                loop.cancel()
+
+    async def reload(self) -> Changes:
+        """Take over the configuration as it is on disk now, all of it or nothing.
+
+        Secrets are read again with it.  Raises RelayError, whose text is the whole
+        report, where it cannot be used; what runs then goes on as it was.
+        """
+        async with self._reloading:
+            try:
+                fresh = await asyncio.to_thread(assembly.check_settings, self.settings.path)
+                config.ensure_signing_secret(fresh.callbacks.secret, self._ground.entropy.bytes)
+                plan = await self._plan(fresh)
+            except RelayError as error:
+                self._ground.metrics.config_refused()
+                _log.error("config.refused", report=str(error))
+                raise
+            found = config.changes(self.settings, fresh)
+            self._adopt(plan)
+        _log.info("config.reloaded", **asdict(found))
+        for warning in fresh.warnings:
+            _log.warning("config.doubted", warning=warning)
+        if found.needs_restart:
+            _log.warning("config.deferred", keys=found.needs_restart, until="a restart")
+        return found
+
+    async def _plan(self, settings: Config) -> _Plan:
+        """Make everything that may fail."""
+        assembly.learn_secrets(settings, self._ground.mask)
+        accounts = assembly.accounts(settings, self._ground.mask)
+        guarded = await self._guarded_for(AddressPolicy(settings.callbacks.allow_networks))
+        return _Plan(
+            settings=settings,
+            accounts=accounts,
+            routes=assembly.routes(settings),
+            resolve=assembly.outlets(settings, trusted=self._ground.trusted, guarded=guarded),
+        )
+
+    async def _guarded_for(self, policy: AddressPolicy) -> Transport:
+        """Return the client for callback URLs; connections that an older policy let through are not used again."""
+        if self._guarded is None or self._guarded[0] != policy:
+            opened = open_transport(policy, self._ground.clock, connections=CONCURRENCY)
+            self._guarded = policy, await self._stack.enter_async_context(opened)
+        return self._guarded[1]
+
+    def _adopt(self, plan: _Plan) -> None:
+        """Exchange everything between two turns of the event loop: nothing runs on a mixture."""
+        if plan.settings.log != self.settings.log:
+            log.configure(style=plan.settings.log.format, level=plan.settings.log.level, mask=self._ground.mask)
+        self.settings = plan.settings
+        self.dispatcher.adopt(plan.resolve)
+        for poller in self._exchange_pollers(plan):
+            self._run(poller)
+        self.context.adopt(self._context(plan))
+        self._ground.metrics.config_loaded(self._ground.clock.now())
+
+    def _exchange_pollers(self, plan: _Plan) -> list[Poller]:
+        """Stop the pollers of accounts that are gone, teach those that stay, and return new ones, not yet running.
+
+        The watches of an account that is gone keep their places, and are polled when it comes back.
+        """
+        for name in self.pollers.keys() - plan.accounts.keys():
+            self.pollers.pop(name).stop()
+        new = []
+        for name, account in plan.accounts.items():
+            if name in self.pollers:
+                self.pollers[name].adopt(account, plan.routes)
+            else:
+                self.pollers[name] = self._poller(account, plan.routes)
+                new.append(self.pollers[name])
+        return new
+
+    def _poller(self, account: Account, routes: Sequence[Route]) -> Poller:
+        ground = self._ground
+        return Poller(
+            account,
+            store=ground.store,
+            transport=ground.trusted,
+            clock=ground.clock,
+            entropy=ground.entropy,
+            routes=routes,
+            metrics=ground.metrics,
+            on_end=self._ends.ended,
+            on_event=self.dispatcher.wakeup.set,
+        )
+
+    def _parts(self) -> list[Dispatcher | Poller]:
+        return [self.dispatcher, *self.pollers.values()]
+
+    def _run(self, part: Dispatcher | Poller) -> None:
+        task = self._tasks.create_task(part.run())
+        self._loops.add(task)
+        task.add_done_callback(self._loops.discard)
+
+    def _ticks(self) -> Mapping[str, float]:
+        pollers = {f"poller {name}": poller.ticked_at for name, poller in self.pollers.items()}
+        return {"dispatcher": self.dispatcher.ticked_at, **pollers}
+
+    def _context(self, plan: _Plan) -> Context:
+        ground, settings = self._ground, plan.settings
+        return Context(
+            store=ground.store,
+            clock=ground.clock,
+            entropy=ground.entropy,
+            metrics=ground.metrics,
+            health=self.health,
+            ends=self._ends,
+            providers=assembly.followed(settings, self.pollers),
+            destinations=assembly.named_destinations(settings, plan.resolve, ground.clock),
+            callback_target=assembly.callback_checker(settings),
+            wake_dispatcher=self.dispatcher.wakeup.set,
+            tokens=settings.auth.tokens,
+            listen_host=settings.server.listen.host,
+            reload=self.reload,
+        )
