@@ -162,9 +162,14 @@ async def _greet(target: Target, resolve: Callable[[Target], Outlet | None], clo
     return verdict
 
 
+def callback_policy(settings: Config) -> AddressPolicy:
+    """Return which addresses callback URLs may lead to."""
+    return AddressPolicy(settings.callbacks.allow_networks, settings.callbacks.allow_hosts)
+
+
 def callback_checker(settings: Config) -> Callable[[str], Target]:
     """Return the function that accepts or refuses a callback URL."""
-    policy = AddressPolicy(settings.callbacks.allow_networks)
+    policy = callback_policy(settings)
 
     def check(url: str) -> Target:
         return callback_target(url, allow_http=settings.callbacks.allow_http, policy=policy)

@@ -124,7 +124,7 @@ class Engine:
         """Make everything that may fail."""
         assembly.learn_secrets(settings, self._ground.mask)
         accounts = assembly.accounts(settings, self._ground.mask)
-        guarded = await self._guarded_for(AddressPolicy(settings.callbacks.allow_networks))
+        guarded = await self._guarded_for(assembly.callback_policy(settings))
         return _Plan(
             settings=settings,
             accounts=accounts,

@@ -25,9 +25,10 @@ _SECRETIVE = {"api_key", "secret", "secrets", "url", "hash", "base_url"}
 _HARMLESS = re.compile(r"[\w .:/\[\]-]{0,80}")
 """What values look like that are shown: a quote or an equals sign in one means that it swallowed its neighbours."""
 _SHOWN = {
-    "listen", "grace", "level", "format", "name", "scopes", "allow_http", "allow_networks", "first", "max_gap",
-    "give_up_after", "preset", "spec", "min_interval", "max_interval", "rate", "concurrency", "detection_lag",
-    "typical_duration", "deadline", "not_found_grace", "type", "raw", "status", "provider", "to", "watches",
+    "listen", "grace", "level", "format", "name", "scopes", "allow_http", "allow_networks", "allow_hosts", "first",
+    "max_gap", "give_up_after", "preset", "spec", "min_interval", "max_interval", "rate", "concurrency",
+    "detection_lag", "typical_duration", "deadline", "not_found_grace", "type", "raw", "status", "provider", "to",
+    "watches",
 }  # fmt: skip
 
 

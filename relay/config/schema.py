@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from relay.config.secrets import Reference, parse_reference
 from relay.config.values import Listen
-from relay.core.address import IPNetwork, parse_networks
+from relay.core.address import IPNetwork, parse_hosts, parse_networks
 from relay.core.budget import Rate
 from relay.core.duration import parse_duration
 
@@ -53,6 +53,10 @@ def _rate(value: object) -> Rate:
 
 def _network(value: object) -> IPNetwork:
     return parse_networks([_text(value, "127.0.0.0/8")])[0]
+
+
+def _host(value: object) -> str:
+    return parse_hosts([_text(value, "hooks.internal")])[0]
 
 
 def _listen(value: object) -> Listen:
@@ -139,6 +143,9 @@ RateText = Annotated[Rate, BeforeValidator(_rate), WithJsonSchema({"type": "stri
 Network = Annotated[
     IPNetwork, BeforeValidator(_network), WithJsonSchema({"type": "string", "examples": ["127.0.0.0/8"]})
 ]
+HostName = Annotated[
+    str, BeforeValidator(_host), WithJsonSchema({"type": "string", "examples": ["hooks.internal", "*.corp.example"]})
+]
 ListenText = Annotated[
     Listen, BeforeValidator(_listen), WithJsonSchema({"type": "string", "examples": ["127.0.0.1:8377", "[::1]:8377"]})
 ]
@@ -223,6 +230,7 @@ class CallbacksTable(Table):
     secret: SecretReference = _default({"file": "callback-secret"})
     allow_http: bool = False
     allow_networks: list[Network] = Field(default_factory=list)
+    allow_hosts: list[HostName] = Field(default_factory=list)
     retry: RetryTable = RetryTable()
 
 

@@ -42,7 +42,11 @@ def build(table: ConfigTable, path: Path, env: Mapping[str, str]) -> Config:
             tuple(Token(token.name, token.hash, frozenset(map(Scope, token.scopes))) for token in table.auth.tokens)
         ),
         callbacks=Callbacks(
-            signing, table.callbacks.allow_http, tuple(table.callbacks.allow_networks), _retry(table.callbacks.retry)
+            secret=signing,
+            allow_http=table.callbacks.allow_http,
+            allow_networks=tuple(table.callbacks.allow_networks),
+            allow_hosts=tuple(table.callbacks.allow_hosts),
+            retry=_retry(table.callbacks.retry),
         ),
         providers={name: _provider(name, provider, path.parent, env) for name, provider in table.providers.items()},
         destinations={

@@ -80,6 +80,7 @@ class Callbacks:
     secret: Secret
     allow_http: bool
     allow_networks: tuple[IPNetwork, ...]
+    allow_hosts: tuple[str, ...]
     retry: RetryPolicy
 
 

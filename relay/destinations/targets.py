@@ -72,7 +72,7 @@ def _checked_host(written: str, policy: AddressPolicy) -> str:
     host = host.removesuffix(".")
     if host == "localhost" or host.endswith(".localhost"):
         address = "127.0.0.1"  # whatever the resolver says: RFC 6761, section 6.3
-    refusal = policy.refusal(address) if address is not None else None
+    refusal = policy.refusal(address, host) if address is not None else None
     if refusal is not None:
         raise InvalidValue(_FIELD, refusal)
     if "%" in host:

@@ -1,13 +1,10 @@
 """Sending a request and reading the answer, within limits."""
 
-import errno
-import socket
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
-from aiohttp.connector import AddrInfoType
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -15,9 +12,11 @@ from relay import __version__
 from relay.core.address import AddressPolicy
 from relay.core.http import Request, Response
 from relay.core.ports import Clock
-from relay.transport.faults import ForbiddenAddress, classified
+from relay.transport.faults import classified
+from relay.transport.guard import Guard, connecting_to
 
 _CONNECT_TIMEOUT_S = 10.0
+_NAME_CACHE_S = 30
 _CHUNK = 65536
 USER_AGENT = f"status-relay/{__version__} (+https://pypi.org/project/status-relay/)"
 """Receivers such as Discord turn away the default names of HTTP libraries (error 40333)."""
@@ -32,44 +31,48 @@ class HttpTransport:
 
     async def send(self, request: Request, *, timeout_s: float, max_body: int) -> Response:
         """See Transport."""
-        started = self._clock.monotonic()
         try:
-            async with self._session.request(
-                request.method,
-                URL(request.url, encoded=True),
-                data=request.body,
-                headers=_headers(request),
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_TIMEOUT_S),
-            ) as answer:
-                body, complete = await _read_capped(answer, max_body)
-                return Response(
-                    status=answer.status,
-                    headers={name.lower(): value for name, value in answer.headers.items()},
-                    body=body,
-                    complete=complete,
-                    elapsed_s=self._clock.monotonic() - started,
-                )
+            url = URL(request.url, encoded=True)
+            with connecting_to(url.raw_host):
+                return await self._exchange(request, url, timeout_s, max_body)
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
             raise classified(error, timeout_s) from error
+
+    async def _exchange(self, request: Request, url: URL, timeout_s: float, max_body: int) -> Response:
+        started = self._clock.monotonic()
+        async with self._session.request(
+            request.method,
+            url,
+            data=request.body,
+            headers=_headers(request),
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_TIMEOUT_S),
+        ) as answer:
+            body, complete = await _read_capped(answer, max_body)
+            return Response(
+                status=answer.status,
+                headers={name.lower(): value for name, value in answer.headers.items()},
+                body=body,
+                complete=complete,
+                elapsed_s=self._clock.monotonic() - started,
+            )
 
 
 @asynccontextmanager
 async def open_transport(policy: AddressPolicy, clock: Clock, *, connections: int) -> AsyncIterator[HttpTransport]:
     """Open a client that connects only where `policy` lets it, with at most `connections` sockets."""
 
-    def guarded_socket(info: AddrInfoType) -> socket.socket:
-        family, kind, protocol, _, address = info
-        refusal = policy.refusal(str(address[0]))
-        if refusal is not None:
-            raise ForbiddenAddress(errno.EACCES, refusal)
-        return socket.socket(family=family, type=kind, proto=protocol)
-
-    connector = aiohttp.TCPConnector(limit=connections, socket_factory=guarded_socket, ttl_dns_cache=30)
-    async with aiohttp.ClientSession(
-        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False
-    ) as session:
-        yield HttpTransport(session, clock)
+    guard = Guard(policy)
+    connector = aiohttp.TCPConnector(
+        limit=connections, resolver=guard, socket_factory=guard.socket, ttl_dns_cache=_NAME_CACHE_S
+    )
+    try:
+        async with aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False
+        ) as session:
+            yield HttpTransport(session, clock)
+    finally:
+        await guard.close()
 
 
 def _headers(request: Request) -> CIMultiDict[str]:

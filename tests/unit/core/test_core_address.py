@@ -2,10 +2,10 @@
 
 import pytest
 
-from relay.core.address import AddressPolicy, parse_networks
+from relay.core.address import AddressPolicy, parse_hosts, parse_networks
 
 PUBLIC = AddressPolicy()
-OPERATOR = AddressPolicy(operator=True, setting="destinations.ops.url")
+OPERATOR = AddressPolicy(operator=True)
 
 
 @pytest.mark.parametrize("address", ["1.1.1.1", "8.8.8.8", "93.184.216.34", "2606:4700:4700::1111", "2a00:1450::1"])
@@ -99,8 +99,73 @@ def test_an_operator_hardly_means_a_metadata_service(address: str) -> None:
     assert OPERATOR.refusal(address) == f"{bare} is a link-local or metadata address"
 
 
-def test_a_mapped_metadata_service_is_refused_to_operators_as_well() -> None:
-    assert OPERATOR.refusal("::ffff:169.254.169.254") is not None
+@pytest.mark.parametrize(
+    "address",
+    [
+        "::ffff:169.254.169.254",  # mapped
+        "::169.254.169.254",  # compatible
+        "::ffff:0:169.254.169.254",  # translated
+        "64:ff9b::169.254.169.254",  # NAT64
+        "64:ff9b::100.100.100.200",
+        "64:ff9b:1::169.254.169.254",  # NAT64 of one's own, at the end
+        "64:ff9b:1:a9fe:00a9:fe00::",  # after a prefix of 48 bits
+        "64:ff9b:1:00a9:00fe:a9fe::",  # 56
+        "64:ff9b:1:0:00a9:fea9:fe00:0",  # 64
+        "2002:a9fe:a9fe::1",  # 6to4
+        "2001:0:a9fe:a9fe::1",  # Teredo's server
+        "2001:0:102:304:0:0:5601:5601",  # Teredo's client, inverted
+        "fd00:1::5efe:169.254.169.254",  # ISATAP
+        "fd00:1::200:5efe:168.63.129.16",
+        "fd00:ec2::23",
+        "fd20:ce::254",
+        "fd00:42::42",
+        "192.0.0.192",
+    ],
+)
+def test_a_metadata_service_is_refused_to_operators_in_every_wrapping(address: str) -> None:
+    assert str(OPERATOR.refusal(address)).endswith(" is a link-local or metadata address")
+    assert PUBLIC.refusal(address) is not None
+
+
+@pytest.mark.parametrize("address", ["64:ff9b::10.0.0.1", "2002:a00:1::1", "::ffff:127.0.0.1", "fd00:1::5efe:10.0.0.1"])
+def test_other_addresses_in_a_wrapping_are_an_operators_own_business(address: str) -> None:
+    assert OPERATOR.refusal(address) is None
+
+
+NAMED = AddressPolicy(hosts=parse_hosts(["hooks.internal", "*.Corp.example."]))
+
+
+@pytest.mark.parametrize("host", ["hooks.internal", "HOOKS.internal.", "a.corp.example", "a.b.corp.example"])
+def test_an_allowed_name_may_lead_to_a_private_address(host: str) -> None:
+    assert NAMED.refusal("10.0.0.5", host) is None
+    assert NAMED.refusal("::1", host) is None
+
+
+@pytest.mark.parametrize("host", [None, "10.0.0.5", "0xa000005", "corp.example", "xcorp.example", "x.hooks.internal"])
+def test_another_name_may_not_lead_there(host: str | None) -> None:
+    assert NAMED.refusal("10.0.0.5", host) is not None
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "64:ff9b::a9fe:a9fe", "fe80::1"])
+def test_an_allowed_name_does_not_lead_to_a_metadata_service(address: str) -> None:
+    reason = f"{address} is a link-local or metadata address; callbacks.allow_networks would permit it"
+
+    assert NAMED.refusal(address, "hooks.internal") == reason
+
+
+def test_the_refusal_of_a_name_tells_that_names_can_be_allowed() -> None:
+    reason = "10.0.0.5 is not a public address; callbacks.allow_networks would permit it"
+
+    assert NAMED.refusal("10.0.0.5", "other.internal") == f"{reason}, or callbacks.allow_hosts its name"
+    assert NAMED.refusal("10.0.0.5", "10.0.0.5") == reason
+
+
+@pytest.mark.parametrize(
+    "value", ["", "*", "*.", ".", "10.0.0.1", "*.1", "0x7f000001", "[::1]", "::1", "a b", "a/b", "ä.de"]
+)
+def test_what_is_no_host_name_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match="is not a host name"):
+        parse_hosts([value])
 
 
 @pytest.mark.parametrize("operator", [False, True])

@@ -1,0 +1,81 @@
+"""The address guard: every address is held against the policy before a socket connects to it."""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import AddrInfoType
+
+from relay.core.address import AddressPolicy
+from relay.transport.faults import ForbiddenAddress
+
+_LOOKUPS = 32
+"""Look-ups under way.  Their threads are ours alone: names whose servers never answer hold up nobody else's."""
+
+_named: ContextVar[str | None] = ContextVar("host of the request under way", default=None)
+
+
+@contextmanager
+def connecting_to(host: str | None) -> Iterator[None]:
+    """Let sockets opened while the block runs be for `host`: aiohttp shows a socket's maker the address only."""
+    token = _named.set(host)
+    try:
+        yield
+    finally:
+        _named.reset(token)
+
+
+class Guard(AbstractResolver):
+    """Looks names up, and makes sockets, only for what `policy` lets through.
+
+    A look-up is refused as a whole where one of its addresses is forbidden.
+    That alone would not do: aiohttp asks no resolver about a host that is an
+    address, and a socket sees what every spelling comes to.
+    """
+
+    def __init__(self, policy: AddressPolicy) -> None:
+        self._policy = policy
+        self._threads = ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="resolver")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Return the addresses of `host`; raises OSError where it has none, and ForbiddenAddress."""
+        found = await asyncio.get_running_loop().run_in_executor(
+            self._threads,
+            partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG),
+        )
+        for _, _, _, _, address in found:
+            self._check(str(address[0]), host)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address[0]),
+                port=port,
+                family=family,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for family, _, protocol, _, address in found
+        ]
+
+    async def close(self) -> None:
+        """Look up no more names."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def socket(self, info: AddrInfoType) -> socket.socket:
+        """Return a socket that is about to be connected; raises ForbiddenAddress."""
+        family, kind, protocol, _, address = info
+        self._check(str(address[0]), _named.get())
+        return socket.socket(family=family, type=kind, proto=protocol)
+
+    def _check(self, address: str, host: str | None) -> None:
+        refusal = self._policy.refusal(address, host)
+        if refusal is not None:
+            raise ForbiddenAddress(errno.EACCES, refusal)
