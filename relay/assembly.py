@@ -1,7 +1,8 @@
 """From the configuration to the parts that run: providers, destinations, routes."""
 
+import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -12,13 +13,13 @@ from relay.core import ids
 from relay.core.address import AddressPolicy
 from relay.core.budget import Rate
 from relay.core.delivery import Delivery, DeliveryState, Verdict, VerdictKind
-from relay.core.duration import parse_duration
-from relay.core.errors import RelayError
+from relay.core.duration import format_duration, parse_duration
+from relay.core.errors import InvalidValue, RelayError
 from relay.core.event import greeting_event
 from relay.core.hazard import prior
 from relay.core.ports import Clock, Destination, Outgoing, Transport
 from relay.core.routing import Route
-from relay.core.schedule import Bounds
+from relay.core.schedule import Bounds, next_poll
 from relay.core.watch import Following, Target
 from relay.destinations import (
     CallbackDestination,
@@ -27,23 +28,69 @@ from relay.destinations import (
     callback_target,
     named_target,
 )
+from relay.diagnostics import Level, Problem
 from relay.dispatcher import Outlet, send
 from relay.log import SecretMask
 from relay.poller import Account, Poller
-from relay.providers import blueprint, names
-
-
-def check_settings(config_path: Path | None) -> Config:
-    """Load the configuration and the provider files that it names; raises ConfigInvalid or RelayError."""
-    settings = load_settings(config_path)
-    accounts(settings, SecretMask())
-    return settings
+from relay.providers import DefaultValues, blueprint, names
 
 
 def load_settings(config_path: Path | None) -> Config:
-    """Find and load the configuration; raises ConfigInvalid."""
+    """Find and load the configuration and the provider files that it names; raises ConfigInvalid."""
     path = config.find(config_path, env=os.environ, cwd=Path.cwd())
-    return config.load(path, presets=names(), env=os.environ)
+    return config.load(path, presets=names(), env=os.environ, examine=examine)
+
+
+def examine(provider: config.Provider, detection_lag_s: float) -> Iterator[Problem]:
+    """Yield what a provider's description says against its settings: errors and doubts."""
+    path = ("providers", provider.name)
+    try:
+        made = blueprint(provider.preset, provider.spec)
+    except RelayError as error:
+        first, *more = str(error).splitlines()
+        hint = f"relay providers lint {provider.spec} tells all" if more else None
+        yield Problem((*path, "spec") if provider.spec else path, first, hint)
+        return
+    try:
+        made.build(provider.name, provider.base_url)
+    except InvalidValue as error:
+        yield Problem((*path, error.field), f'"{error.field}" {error.message}')
+    for name in made.secrets:
+        if name not in provider.secrets:
+            key = name if name == "api_key" else f"secrets.{name}"
+            yield Problem((*path, key), f"{made.title} needs {key}", f'as in {key} = {{ env = "NAME" }}')
+    yield from _pacing_doubts(provider, made.defaults, detection_lag_s)
+
+
+def _pacing_doubts(provider: config.Provider, defaults: DefaultValues, detection_lag_s: float) -> Iterator[Problem]:
+    """Yield doubts about how often a provider is asked, against what it documents."""
+    path, following = ("providers", provider.name), _following(provider, defaults, detection_lag_s)
+    if "min_interval" in defaults.model_fields_set and provider.min_interval_s is not None:
+        floor_s = parse_duration(defaults.min_interval)
+        if provider.min_interval_s < floor_s:
+            yield _doubt((*path, "min_interval"), f"the provider asks for {format_duration(floor_s)} between polls")
+    if defaults.rate and provider.rate:
+        limit = Rate.parse(defaults.rate)
+        if provider.rate.limit / provider.rate.window_s > limit.limit / limit.window_s:
+            yield _doubt((*path, "rate"), f"the provider allows {defaults.rate}")
+    if provider.deadline_s is not None:
+        first_s = next_poll(
+            following.hazard, following.bounds, age_s=0.0, now=0.0, deadline=math.inf, hint_s=None, sample=0.0
+        )
+        if provider.deadline_s < first_s:
+            shown = format_duration(first_s)
+            yield _doubt((*path, "deadline"), f"is shorter than the {shown} after which a job is first looked at")
+
+
+def _doubt(path: tuple[str, ...], message: str) -> Problem:
+    return Problem(path, message, level=Level.WARNING)
+
+
+def inherited(provider: config.Provider) -> tuple[str, Mapping[str, object]]:
+    """Return how a provider's description is called, and the settings that it brings."""
+    origin = f"preset {provider.preset}" if provider.spec is None else str(provider.spec)
+    defaults = blueprint(provider.preset, provider.spec).defaults
+    return origin, {key: value for key, value in defaults if value is not None}
 
 
 def learn_secrets(settings: Config, mask: SecretMask) -> None:
@@ -63,23 +110,32 @@ def accounts(settings: Config, mask: SecretMask) -> dict[str, Account]:
 def _account(settings: Config, provider: config.Provider, mask: SecretMask) -> Account:
     made = blueprint(provider.preset, provider.spec)
     defaults = made.defaults
-    missing = [name for name in made.secrets if name not in provider.secrets]
-    if missing:
-        raise RelayError(f"[providers.{provider.name}]: {made.title} needs {', '.join(missing)}")
-    lag_s = provider.detection_lag_s or settings.schedule.detection_lag_s
-    least_s = provider.min_interval_s or min(parse_duration(defaults.min_interval), lag_s)
-    most_s = provider.max_interval_s or parse_duration(defaults.max_interval)
-    grace_s = provider.not_found_grace_s
     return Account(
         provider=made.build(provider.name, provider.base_url),
-        following=Following(
-            hazard=prior(provider.typical_duration_s or parse_duration(defaults.typical_duration)),
-            bounds=Bounds(lag_s, least_s, max(most_s, least_s)),
-            not_found_grace_s=parse_duration(defaults.not_found_grace) if grace_s is None else grace_s,
-        ),
+        following=_following(provider, defaults, settings.schedule.detection_lag_s),
         read_secrets=_secret_reader(provider.secrets, mask),
         concurrency=provider.concurrency or defaults.concurrency,
         rate=provider.rate or (Rate.parse(defaults.rate) if defaults.rate else None),
+    )
+
+
+def _following(provider: config.Provider, defaults: DefaultValues, detection_lag_s: float) -> Following:
+    """Return how a provider's jobs are followed: its own settings, and the description's where there are none.
+
+    A shortest interval that a description names is the provider's wish; the one
+    that holds without is relay's, and gives way to the lag that is wanted.
+    """
+    lag_s = provider.detection_lag_s or detection_lag_s
+    floor_s = parse_duration(defaults.min_interval)
+    if "min_interval" not in defaults.model_fields_set:
+        floor_s = min(floor_s, lag_s)
+    least_s = provider.min_interval_s or floor_s
+    most_s = provider.max_interval_s or parse_duration(defaults.max_interval)
+    grace_s = provider.not_found_grace_s
+    return Following(
+        hazard=prior(provider.typical_duration_s or parse_duration(defaults.typical_duration)),
+        bounds=Bounds(lag_s, least_s, max(most_s, least_s)),
+        not_found_grace_s=parse_duration(defaults.not_found_grace) if grace_s is None else grace_s,
     )
 
 

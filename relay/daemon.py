@@ -49,7 +49,7 @@ def serve(config_path: Path | None) -> int:
     mask = SecretMask()
     log.configure(style="auto", level="info", mask=mask)
     try:
-        settings = assembly.check_settings(config_path)
+        settings = assembly.load_settings(config_path)
         config.ensure_signing_secret(settings.callbacks.secret, SystemEntropy().bytes)
         assembly.learn_secrets(settings, mask)
     except ConfigInvalid as error:

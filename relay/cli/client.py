@@ -142,17 +142,16 @@ def default_url(env: Mapping[str, str] = os.environ) -> str:
         return env["RELAY_URL"]
     places = [env["RELAY_CONFIG"]] if env.get("RELAY_CONFIG") else ["config.toml", "/etc/relay/config.toml"]
     for place in places:
-        try:
-            text = Path(place).read_text()
-        except (OSError, ValueError):
-            continue
-        return _listen(text) or DEFAULT_URL
+        if Path(place).is_file():
+            drop_ins = sorted(Path(place).parent.glob("conf.d/*.toml"))
+            found = [env.get("RELAY__SERVER__LISTEN"), *map(_listen, (Path(place), *drop_ins))]
+            return next((f"http://{listen}" for listen in found if listen), DEFAULT_URL)
     return DEFAULT_URL
 
 
-def _listen(configuration: str) -> str | None:
+def _listen(file: Path) -> str | None:
     try:
-        listen = tomllib.loads(configuration)["server"]["listen"]
-    except (ValueError, KeyError, TypeError):
+        listen = tomllib.loads(file.read_text())["server"]["listen"]
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return f"http://{listen}" if isinstance(listen, str) else None
+    return listen if isinstance(listen, str) else None

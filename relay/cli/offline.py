@@ -59,17 +59,13 @@ def check(config_path: Path | None) -> int:
     Example:
       relay config check --config config.toml && systemctl restart relay
     """
-    from relay.assembly import check_settings
+    from relay.assembly import load_settings
     from relay.config import ConfigInvalid
-    from relay.core.errors import RelayError
 
     try:
-        settings = check_settings(config_path)
+        settings = load_settings(config_path)
     except ConfigInvalid as error:
         click.echo(error.report, err=True)
-        return ExitCode.CONFIG
-    except RelayError as error:
-        output.error(str(error))
         return ExitCode.CONFIG
     for warning in settings.warnings:
         click.echo(warning, err=True)
@@ -80,22 +76,31 @@ def check(config_path: Path | None) -> int:
 
 @config.command("show")
 @_CONFIG_OPTION
-def show(config_path: Path | None) -> int:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one setting a line.")
+def show(config_path: Path | None, as_json: bool) -> int:
     """Show every setting in force and where it comes from; secrets stay hidden.
 
+    The origin is FILE:LINE, $VARIABLE, a preset or provider file, or the default.
+
     \b
-    Example:
+    Examples:
       relay config show | grep detection_lag
+      relay config show --json | jq -r 'select(.origin != "default") | .key'
     """
+    from relay.assembly import inherited
     from relay.config import ConfigInvalid, find, settings_in_force
     from relay.providers import names
 
     try:
-        settings = settings_in_force(find(config_path), presets=names())
+        settings = settings_in_force(find(config_path), presets=names(), inherited=inherited)
     except ConfigInvalid as error:
         click.echo(error.report, err=True)
         return ExitCode.CONFIG
-    output.table(("setting", "value", "origin"), ((item.key, str(item.value), item.origin) for item in settings))
+    if as_json:
+        for item in settings:
+            output.json_line({"key": item.key, "value": item.value, "origin": item.origin})
+    else:
+        output.table(("setting", "value", "origin"), ((item.key, item.value, item.origin) for item in settings))
     return ExitCode.OK
 
 

@@ -3,16 +3,17 @@
 import os
 import re
 import stat
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from relay.config.relations import Surroundings, errors_in, may_exist, warnings_in
+from relay.config.relations import Examine, Surroundings, errors_in, may_exist, unexamined, warnings_in
 from relay.config.schema import ConfigTable
 from relay.config.secrets import Secret, SecretUnreadable, is_reference, read_signing_secret
 from relay.config.settings import build
+from relay.config.sources import FilePart, Sources, variables
 from relay.config.values import Config
 from relay.core.errors import RelayError
 from relay.diagnostics import InvalidToml, Level, Problem, TomlSource, problems_of
@@ -60,23 +61,59 @@ def find(explicit: Path | None = None, env: Mapping[str, str] = os.environ, cwd:
     )
 
 
-def load(path: Path, *, presets: Collection[str], env: Mapping[str, str] = os.environ) -> Config:
-    """Return the configuration in the file `path`; `presets` are the names of the provider files that come with relay.
+def load(
+    path: Path, *, presets: Collection[str], env: Mapping[str, str] = os.environ, examine: Examine = unexamined
+) -> Config:
+    """Return the configuration in the file `path`, in `conf.d` beside it, and in the environment.
 
-    Raises ConfigInvalid with everything that is wrong.
+    `presets` are the names of the provider files that come with relay, `examine`
+    tells what such a file has to say about what is configured for it.  Raises
+    ConfigInvalid with everything that is wrong.
     """
-    source = read_source(path)
-    path = Path(source.name)
-    problems = list(errors_in(source.data, Surroundings(presets, path.parent)))
+    path = path.absolute()
+    sources = read_sources(path, env)
+    problems = list(errors_in(sources.data, Surroundings(presets, path.parent, env, examine)))
     try:
-        table = ConfigTable.model_validate(source.data)
+        table = ConfigTable.model_validate(sources.data)
     except ValidationError as error:
         problems += problems_of(error, ConfigTable)
-    if problems:
-        raise ConfigInvalid(f"{source.render(problems)}\n{_count(problems)}")
+    if problems or sources.clashing:
+        raise ConfigInvalid(f"{sources.render(problems)}\n{sources.count(problems)}")
     config = build(table, path, env)
-    doubts = [*warnings_in(table), *_unreadable(config)]
-    return replace(config, warnings=tuple(source.render([doubt]) for doubt in doubts))
+    doubts = [*warnings_in(table), *_examined(config, examine), *_unreadable(config)]
+    return replace(config, warnings=tuple(sources.render([doubt]) for doubt in doubts))
+
+
+def read_sources(path: Path, env: Mapping[str, str]) -> Sources:
+    """Return what the file `path`, those of `conf.d` beside it in the order of their names, and `env` say.
+
+    Raises ConfigInvalid with what keeps any of the files from being read.
+    """
+    sources, wrong = Sources(), []
+    for place in (path, *_drop_ins(path.parent / "conf.d")):
+        try:
+            sources.add(FilePart(read_source(place)))
+        except ConfigInvalid as error:
+            wrong.append(error.report)
+    if wrong:
+        raise ConfigInvalid("\n".join(wrong))
+    for variable in variables(env, sources.data):
+        sources.override(variable)
+    return sources
+
+
+def _drop_ins(folder: Path) -> list[Path]:
+    try:
+        return sorted(place for place in folder.iterdir() if place.suffix == ".toml" and not place.name.startswith("."))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise ConfigInvalid(f"{folder}: error: cannot be read: {getattr(error, 'strerror', error)}") from None
+
+
+def _examined(config: Config, examine: Examine) -> Iterator[Problem]:
+    for provider in config.providers.values():
+        yield from examine(provider, config.schedule.detection_lag_s)
 
 
 def read_source(path: Path) -> TomlSource:
@@ -132,7 +169,3 @@ def _unreadable(config: Config) -> list[Problem]:
         except SecretUnreadable as error:
             doubts.append(Problem(secret.place, str(error), level=Level.WARNING))
     return doubts
-
-
-def _count(problems: Collection[Problem]) -> str:
-    return "1 error" if len(problems) == 1 else f"{len(problems)} errors"

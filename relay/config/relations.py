@@ -6,7 +6,7 @@ together with the mistakes elsewhere; warnings only in a file without errors.
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,12 +21,14 @@ from relay.config.schema import (
     ProviderTable,
     RetryTable,
     RouteTable,
+    ScheduleTable,
     ServerTable,
     Table,
     web_url,
 )
 from relay.config.secrets import WAYS_OUT
-from relay.config.values import is_loopback
+from relay.config.settings import build_provider
+from relay.config.values import Provider, is_loopback
 from relay.diagnostics import Level, Problem, did_you_mean
 from relay.diagnostics import Path as KeyPath
 
@@ -34,21 +36,40 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 TableT = TypeVar("TableT", bound=Table)
 
 
+Examine = Callable[[Provider, float], Iterable[Problem]]
+"""Tells what the description of a provider has to say about its settings and the lag, in seconds, that is wanted."""
+
+
+def unexamined(_provider: Provider, _detection_lag_s: float) -> Iterable[Problem]:
+    """Know nothing of any provider."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the file refers to outside of itself: the presets there are, and its own folder."""
+    """What the file refers to outside of itself: the presets there are, its own folder, and the environment."""
 
     presets: Collection[str]
     folder: Path
+    env: Mapping[str, str]
+    examine: Examine = unexamined
 
 
 def errors_in(data: Mapping[str, Any], around: Surroundings) -> Iterator[Problem]:
     """Yield every contradiction in a file as it was read, sound in all parts or not."""
     yield from _server_errors(data)
+    schedule = _salvaged(ScheduleTable, data.get("schedule", {})) or ScheduleTable()
     for name, provider, given in _salvaged_tables(ProviderTable, data.get("providers")):
         yield from _name_errors(("providers", name), name)
-        yield from _source_errors(name, provider, given, around)
+        unsourced = list(_source_errors(name, provider, given, around))
+        yield from unsourced
         yield from _provider_errors(name, provider)
+        if not unsourced:
+            built = build_provider(name, provider, around.folder, around.env)
+            for problem in around.examine(built, schedule.detection_lag):
+                told = problem.path[-1] in given - provider.model_fields_set  # it is there, but wrong by itself
+                if problem.level is Level.ERROR and not told:
+                    yield problem
     for name, destination, _ in _salvaged_tables(DestinationTable, data.get("destinations")):
         yield from _name_errors(("destinations", name), name)
         yield from _destination_errors(name, destination)

@@ -48,7 +48,9 @@ def build(table: ConfigTable, path: Path, env: Mapping[str, str]) -> Config:
             allow_hosts=tuple(table.callbacks.allow_hosts),
             retry=_retry(table.callbacks.retry),
         ),
-        providers={name: _provider(name, provider, path.parent, env) for name, provider in table.providers.items()},
+        providers={
+            name: build_provider(name, provider, path.parent, env) for name, provider in table.providers.items()
+        },
         destinations={
             name: _destination(name, destination, signing, path.parent, env)
             for name, destination in table.destinations.items()
@@ -59,7 +61,8 @@ def build(table: ConfigTable, path: Path, env: Mapping[str, str]) -> Config:
     )
 
 
-def _provider(name: str, table: ProviderTable, folder: Path, env: Mapping[str, str]) -> Provider:
+def build_provider(name: str, table: ProviderTable, folder: Path, env: Mapping[str, str]) -> Provider:
+    """Return the values of one provider's table; relative paths start at `folder`."""
     place = ("providers", name)
     secrets = {
         key: Secret((*place, "secrets", key), reference, folder, env) for key, reference in table.secrets.items()

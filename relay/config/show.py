@@ -2,42 +2,68 @@
 
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from relay.config.loading import load, read_source
+from relay.config.loading import load, read_sources
 from relay.config.schema import ConfigTable, Table
+from relay.config.sources import Sources
+from relay.config.values import Provider
 from relay.diagnostics import Path as KeyPath
-from relay.diagnostics import TomlSource
 
 _HIDDEN = '"***"'
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One key: its value as it would stand in the file, and its origin, `default` or `FILE:LINE`."""
+    """One key: its value as it would stand in a file, and its origin.
+
+    That is `default`, `FILE:LINE`, `$VARIABLE`, or the preset or provider file.
+    """
 
     key: str
     value: str
     origin: str
 
 
+Inherited = Callable[[Provider], tuple[str, Mapping[str, object]]]
+"""Tells by what name a provider's description goes, and the settings that it brings, as they would be written."""
+
+
+def nothing_inherited(_provider: Provider) -> tuple[str, Mapping[str, object]]:
+    """Know nothing of any provider."""
+    return "", {}
+
+
 def settings_in_force(
-    path: Path, *, presets: Collection[str], env: Mapping[str, str] = os.environ
+    path: Path,
+    *,
+    presets: Collection[str],
+    env: Mapping[str, str] = os.environ,
+    inherited: Inherited = nothing_inherited,
 ) -> tuple[Setting, ...]:
-    """Return the settings of the file `path` and every default; what a preset decides is left out.
+    """Return every setting: what the files and the environment say, what presets bring, and the defaults.
 
     References to secrets are shown, values that are or may hold one are not.
     Raises ConfigInvalid like `load`.
     """
-    load(path, presets=presets, env=env)
-    source = read_source(path)
-    return tuple(_settings(source, ConfigTable.model_validate(source.data), source.data, ()))
+    path = path.absolute()
+    config = load(path, presets=presets, env=env)
+    sources = read_sources(path, env)
+    found = list(_settings(sources, ConfigTable.model_validate(sources.data), sources.data, ()))
+    known = {setting.key for setting in found}
+    for name, provider in config.providers.items():
+        origin, settings = inherited(provider)
+        for key, value in settings.items():
+            setting = Setting(_dotted(("providers", name, key)), _toml(value), origin)
+            if setting.key not in known:
+                found.append(setting)
+    return tuple(found)
 
 
-def _settings(source: TomlSource, table: Table, written: Mapping[str, Any], path: KeyPath) -> Iterator[Setting]:
+def _settings(source: Sources, table: Table, written: Mapping[str, Any], path: KeyPath) -> Iterator[Setting]:
     for name, field in type(table).model_fields.items():
         here, value, given = (*path, name), getattr(table, name), written.get(name)
         if isinstance(value, Table):
@@ -49,7 +75,7 @@ def _settings(source: TomlSource, table: Table, written: Mapping[str, Any], path
             for index, part in enumerate(value):
                 yield from _settings(source, part, written[name][index], (*here, index))
         elif given is not None:
-            yield Setting(_dotted(here), _shown(name, given, path), f"{source.name}:{source.locate(here).line}")
+            yield Setting(_dotted(here), _shown(name, given, path), source.origin(here))
         elif value is not None and value != {}:
             yield Setting(_dotted(here), _toml(field.get_default(call_default_factory=True)), "default")
 

@@ -1,5 +1,6 @@
 """Whatever stands in the file, loading it gives a configuration or a report, and shows no secret."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -34,12 +35,12 @@ to = ["ops"]
 SLOWLY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def told(folder: Path, content: bytes) -> str:
+def told(folder: Path, content: bytes, env: Mapping[str, str] | None = None) -> str:
     """Return what loading `content` says; anything but ConfigInvalid goes through."""
     path = folder / "config.toml"
     path.write_bytes(content)
     try:
-        return "\n".join(load(path, presets=("getimg",), env={}).warnings)
+        return "\n".join(load(path, presets=("getimg",), env=env or {}).warnings)
     except ConfigInvalid as error:
         return error.report or pytest.fail("an empty report")
 
@@ -65,6 +66,24 @@ def test_no_damage_to_a_file_brings_its_secrets_into_the_report(tmp_path, at, cu
     text = FULL[:at] + put + FULL[at + cut :]
 
     assert SECRET not in told(tmp_path, text.encode())
+
+
+@SLOWLY
+@given(st.binary(max_size=200), st.sampled_from([FULL, EXAMPLE.decode()]), st.integers(0, 400))
+def test_any_file_in_conf_d_ends_in_a_report_at_worst(tmp_path, rubbish, text, end):
+    """Rubbish, or a part of the configuration again, so that nearly every key clashes."""
+    (tmp_path / "conf.d").mkdir(exist_ok=True)
+    (tmp_path / "conf.d" / "a.toml").write_bytes(text[:end].encode() + rubbish)
+    (tmp_path / "conf.d" / "b.toml").write_text(text[:end])
+
+    assert SECRET not in told(tmp_path, text.encode())
+
+
+@SLOWLY
+@given(st.dictionaries(st.text("ABC_x0", max_size=12).map("RELAY__{}".format), st.text(max_size=20), max_size=4))
+def test_any_environment_ends_in_a_report_at_worst(tmp_path, env):
+    """Names without parts, values of every kind."""
+    told(tmp_path, EXAMPLE, env)
 
 
 MARKS = st.sampled_from(
