@@ -33,6 +33,7 @@ from relay.dispatcher import Outlet, send
 from relay.log import SecretMask
 from relay.poller import Account, Poller
 from relay.providers import DefaultValues, blueprint, names
+from relay.transport import Egress
 
 
 def load_settings(config_path: Path | None) -> Config:
@@ -216,6 +217,18 @@ async def _greet(target: Target, resolve: Callable[[Target], Outlet | None], clo
     )
     _, verdict = await send(outlet, Outgoing(delivery, event), clock)
     return verdict
+
+
+def egress(settings: Config) -> Egress | None:
+    """Return the way out through a proxy, where there is one; raises RelayError for a proxy that is none."""
+    if settings.egress.proxy is None:
+        return None
+    way = Egress(settings.egress.proxy.read(), settings.egress.direct)
+    try:
+        _ = way.location
+    except ValueError as error:
+        raise RelayError(f"egress.proxy: {error}") from None
+    return way
 
 
 def callback_policy(settings: Config) -> AddressPolicy:

@@ -122,10 +122,13 @@ async def running(settings: Config, clock: Clock, entropy: Entropy, mask: Secret
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_sqlite(settings.store.path))
         await store.release_leases()
-        trusted = await stack.enter_async_context(open_transport(AddressPolicy(operator=True), clock, connections=0))
+        egress = assembly.egress(settings)
+        trusted = await stack.enter_async_context(
+            open_transport(AddressPolicy(operator=True), clock, connections=0, egress=egress)
+        )
         metrics = Metrics()
         tasks = asyncio.TaskGroup()
-        engine = Engine(Ground(store, trusted, clock, entropy, mask, metrics), stack, tasks)
+        engine = Engine(Ground(store, trusted, egress, clock, entropy, mask, metrics), stack, tasks)
         await engine.start(settings)
         runner = web.AppRunner(
             build_app(engine.context), access_log=None, handle_signals=False, shutdown_timeout=_IDLE_CONNECTIONS_S

@@ -21,7 +21,7 @@ from relay.log import SecretMask
 from relay.metrics import Metrics
 from relay.poller import Account, Poller
 from relay.signals import EndSignals
-from relay.transport import open_transport
+from relay.transport import Egress, open_transport
 
 _log = structlog.get_logger("relay.engine")
 
@@ -32,6 +32,7 @@ class Ground:
 
     store: Store
     trusted: Transport
+    egress: Egress | None
     clock: Clock
     entropy: Entropy
     mask: SecretMask
@@ -135,7 +136,8 @@ class Engine:
     async def _guarded_for(self, policy: AddressPolicy) -> Transport:
         """Return the client for callback URLs; connections that an older policy let through are not used again."""
         if self._guarded is None or self._guarded[0] != policy:
-            opened = open_transport(policy, self._ground.clock, connections=CONCURRENCY)
+            ground = self._ground
+            opened = open_transport(policy, ground.clock, connections=CONCURRENCY, egress=ground.egress)
             self._guarded = policy, await self._stack.enter_async_context(opened)
         return self._guarded[1]
 

@@ -210,7 +210,7 @@ def _stand_ins(spec: "ProviderSpec") -> dict[str, str]:
 
 async def _poll_once(provider: str, job: "Job", config_path: Path | None) -> int:
     """Poll a configured provider once; show what was sent, with the secrets hidden."""
-    from relay.assembly import accounts, load_settings
+    from relay.assembly import accounts, egress, load_settings
     from relay.clock import SystemClock
     from relay.core.address import AddressPolicy
     from relay.core.http import Request
@@ -227,7 +227,8 @@ async def _poll_once(provider: str, job: "Job", config_path: Path | None) -> int
     secrets = account.read_secrets()
     answers: list[Response] = []
     request = account.provider.request(job, secrets, clock.now())
-    async with open_transport(AddressPolicy(operator=True), clock, connections=1) as transport:
+    way_out = egress(settings)
+    async with open_transport(AddressPolicy(operator=True), clock, connections=1, egress=way_out) as transport:
         while True:
             _tell_request(request, mask)
             answers.append(await transport.send(request, timeout_s=POLL_TIMEOUT_S, max_body=MAX_ANSWER_BYTES))

@@ -21,7 +21,7 @@ from relay.diagnostics import Path as KeyPath
 
 _LIMIT = 1024 * 1024
 _SYSTEM_WIDE = Path("/etc/relay/config.toml")
-_SECRETIVE = {"api_key", "secret", "secrets", "url", "hash", "base_url"}
+_SECRETIVE = {"api_key", "proxy", "secret", "secrets", "url", "hash", "base_url"}
 """Keys whose values are not shown, because they are secrets or, mistakenly, might be."""
 _HARMLESS = re.compile(r"[\w .:/\[\]-]{0,80}")
 """What values look like that are shown: a quote or an equals sign in one means that it swallowed its neighbours."""

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
-from relay.config.secrets import Reference, parse_reference
+from relay.config.secrets import WAYS_OUT, Reference, parse_reference
 from relay.config.values import Listen
 from relay.core.address import IPNetwork, parse_hosts, parse_networks
 from relay.core.budget import Rate
@@ -123,6 +123,18 @@ def _destination_url(value: object) -> Reference | str:
     return value if isinstance(value, str) else parse_reference(value)
 
 
+def _proxy(value: object) -> Reference | str:
+    if not isinstance(value, str):
+        return parse_reference(value)
+    try:
+        return web_url(value)
+    except ValueError:
+        raise ValueError(
+            'must be a URL, as in "http://proxy.internal:3128"; '
+            f"one with a password is a secret; refer to it as {WAYS_OUT}"
+        ) from None
+
+
 _SECRET_SCHEMA: dict[str, Any] = {
     "oneOf": [
         {
@@ -158,6 +170,11 @@ SecretReference = Annotated[Reference, BeforeValidator(parse_reference), WithJso
 DestinationUrl = Annotated[
     Reference | str,
     BeforeValidator(_destination_url),
+    WithJsonSchema({"oneOf": [{"type": "string", "format": "uri"}, *_SECRET_SCHEMA["oneOf"]]}),
+]
+ProxyUrl = Annotated[
+    Reference | str,
+    BeforeValidator(_proxy),
     WithJsonSchema({"oneOf": [{"type": "string", "format": "uri"}, *_SECRET_SCHEMA["oneOf"]]}),
 ]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -234,6 +251,13 @@ class CallbacksTable(Table):
     retry: RetryTable = RetryTable()
 
 
+class EgressTable(Table):
+    """The way out."""
+
+    proxy: ProxyUrl | None = None
+    direct: list[HostName] = Field(default_factory=list)
+
+
 class ProviderTable(Table):
     """A provider to poll; what is left out is the preset's."""
 
@@ -296,6 +320,7 @@ class ConfigTable(Table):
     store: StoreTable = StoreTable()
     auth: AuthTable = AuthTable()
     callbacks: CallbacksTable = CallbacksTable()
+    egress: EgressTable = EgressTable()
     providers: dict[str, ProviderTable] = Field(default_factory=dict)
     destinations: dict[str, DestinationTable] = Field(default_factory=dict)
     routes: list[RouteTable] = Field(default_factory=list)

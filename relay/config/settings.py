@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from relay.config.schema import ConfigTable, DestinationTable, ProviderTable, RetryTable, RouteTable
+from relay.config.schema import ConfigTable, DestinationTable, EgressTable, ProviderTable, RetryTable, RouteTable
 from relay.config.secrets import Plain, Reference, Secret
 from relay.config.values import (
     Auth,
@@ -11,6 +11,7 @@ from relay.config.values import (
     Config,
     Destination,
     DestinationType,
+    Egress,
     Log,
     Provider,
     Retention,
@@ -22,6 +23,8 @@ from relay.config.values import (
 from relay.core.access import Scope, Token
 from relay.core.observation import Status
 from relay.core.retry import RetryPolicy
+
+_PROXY = ("egress", "proxy")
 
 
 def build(table: ConfigTable, path: Path, env: Mapping[str, str]) -> Config:
@@ -48,6 +51,7 @@ def build(table: ConfigTable, path: Path, env: Mapping[str, str]) -> Config:
             allow_hosts=tuple(table.callbacks.allow_hosts),
             retry=_retry(table.callbacks.retry),
         ),
+        egress=_egress(table.egress, path.parent, env),
         providers={
             name: build_provider(name, provider, path.parent, env) for name, provider in table.providers.items()
         },
@@ -59,6 +63,13 @@ def build(table: ConfigTable, path: Path, env: Mapping[str, str]) -> Config:
         schedule=Schedule(table.schedule.detection_lag),
         retention=Retention(table.retention.watches),
     )
+
+
+def _egress(table: EgressTable, folder: Path, env: Mapping[str, str]) -> Egress:
+    proxy: Secret | Plain | None = None
+    if table.proxy is not None:
+        proxy = Plain(table.proxy) if isinstance(table.proxy, str) else Secret(_PROXY, table.proxy, folder, env)
+    return Egress(proxy, tuple(table.direct))
 
 
 def build_provider(name: str, table: ProviderTable, folder: Path, env: Mapping[str, str]) -> Provider:

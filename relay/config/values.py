@@ -85,6 +85,14 @@ class Callbacks:
 
 
 @dataclass(frozen=True, slots=True)
+class Egress:
+    """The way out: `proxy` is the URL of a proxy, `direct` the hosts that are reached without it."""
+
+    proxy: Secret | Plain | None
+    direct: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     """An enabled provider: either `preset` or `spec` is set, the other is None.
 
@@ -166,6 +174,7 @@ class Config:
     store: Store
     auth: Auth
     callbacks: Callbacks
+    egress: Egress
     providers: Mapping[str, Provider]
     destinations: Mapping[str, Destination]
     routes: tuple[Route, ...]
@@ -177,6 +186,7 @@ class Config:
     def secrets(self) -> tuple[Secret, ...]:
         """Every secret that is referred to, each once."""
         found = [self.callbacks.secret]
+        found += [self.egress.proxy] if isinstance(self.egress.proxy, Secret) else []
         for provider in self.providers.values():
             found += provider.secrets.values()
         for destination in self.destinations.values():

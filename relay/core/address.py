@@ -83,8 +83,8 @@ class AddressPolicy:
             return None
         if self.operator:
             return f"{ip} is a link-local or metadata address" if _leads_to_metadata(ip) else None
-        name = _name(host)
-        if name is not None and self._lists(name):
+        name = host_name(host)
+        if name is not None and lists(self.hosts, name):
             if _leads_to_metadata(ip):
                 return f"{ip} is a link-local or metadata address; callbacks.allow_networks would permit it"
             return None
@@ -92,9 +92,6 @@ class AddressPolicy:
             by_name = "" if name is None else ", or callbacks.allow_hosts its name"
             return f"{ip} is not a public address; callbacks.allow_networks would permit it{by_name}"
         return None
-
-    def _lists(self, name: str) -> bool:
-        return any(name.endswith(entry[1:]) if entry.startswith("*.") else name == entry for entry in self.hosts)
 
 
 def parse_networks(values: Sequence[str]) -> tuple[IPNetwork, ...]:
@@ -105,13 +102,18 @@ def parse_networks(values: Sequence[str]) -> tuple[IPNetwork, ...]:
 def parse_hosts(values: Sequence[str]) -> tuple[str, ...]:
     """Return the names that `values` are, some after `*.`; raises ValueError for one that is none."""
     for value in values:
-        if _name(value.removeprefix("*.")) is None:
+        if host_name(value.removeprefix("*.")) is None:
             raise ValueError(f'{value!a} is not a host name, with or without "*."; addresses go into allow_networks')
     return tuple(value.lower().removesuffix(".") for value in values)
 
 
-def _name(host: str | None) -> str | None:
-    """Return a host name as it is compared, or None where it is an address in some spelling."""
+def lists(entries: Sequence[str], name: str) -> bool:
+    """Tell whether one of `entries`, as parse_hosts returns them, covers the host `name`."""
+    return any(name.endswith(entry[1:]) if entry.startswith("*.") else name == entry for entry in entries)
+
+
+def host_name(host: str | None) -> str | None:
+    """Return the name of a host as names are compared, or None where it is an address in some spelling."""
     name = "" if host is None else host.lower().removesuffix(".")
     return name if _HOST.fullmatch(name) else None
 

@@ -6,6 +6,7 @@ environment's proxies are ignored, and the address is checked on the socket
 itself, which every spelling of a host has to pass.
 """
 
-from relay.transport.client import USER_AGENT, HttpTransport, open_transport
+from relay.transport.client import USER_AGENT, open_transport
+from relay.transport.egress import Egress
 
-__all__ = ["USER_AGENT", "HttpTransport", "open_transport"]
+__all__ = ["USER_AGENT", "Egress", "open_transport"]

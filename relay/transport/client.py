@@ -11,7 +11,8 @@ from yarl import URL
 from relay import __version__
 from relay.core.address import AddressPolicy
 from relay.core.http import Request, Response
-from relay.core.ports import Clock
+from relay.core.ports import Clock, Transport
+from relay.transport.egress import Egress, ProxiedTransport
 from relay.transport.faults import classified
 from relay.transport.guard import Guard, connecting_to
 
@@ -25,9 +26,11 @@ USER_AGENT = f"status-relay/{__version__} (+https://pypi.org/project/status-rela
 class HttpTransport:
     """Implements `relay.core.ports.Transport` on aiohttp."""
 
-    def __init__(self, session: aiohttp.ClientSession, clock: Clock) -> None:
+    def __init__(self, session: aiohttp.ClientSession, clock: Clock, proxy: str | None = None) -> None:
+        """Send by `session`; `proxy` is the host of the proxy that it goes through."""
         self._session = session
         self._clock = clock
+        self._proxy = proxy
 
     async def send(self, request: Request, *, timeout_s: float, max_body: int) -> Response:
         """See Transport."""
@@ -36,7 +39,7 @@ class HttpTransport:
             with connecting_to(url.raw_host):
                 return await self._exchange(request, url, timeout_s, max_body)
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
-            raise classified(error, timeout_s) from error
+            raise classified(error, timeout_s, self._proxy) from error
 
     async def _exchange(self, request: Request, url: URL, timeout_s: float, max_body: int) -> Response:
         started = self._clock.monotonic()
@@ -59,20 +62,45 @@ class HttpTransport:
 
 
 @asynccontextmanager
-async def open_transport(policy: AddressPolicy, clock: Clock, *, connections: int) -> AsyncIterator[HttpTransport]:
-    """Open a client that connects only where `policy` lets it, with at most `connections` sockets."""
+async def open_transport(
+    policy: AddressPolicy, clock: Clock, *, connections: int, egress: Egress | None = None
+) -> AsyncIterator[Transport]:
+    """Open a client that connects only where `policy` lets it, with at most `connections` sockets.
 
+    Raises ValueError for an `egress` whose URL is none.
+    """
+    async with _guarding(policy) as guard, _session(guard, connections) as session:
+        direct = HttpTransport(session, clock)
+        if egress is None:
+            yield direct
+            return
+        async with (
+            _guarding(AddressPolicy(operator=True)) as to_proxy,
+            _session(to_proxy, connections, egress) as proxied,
+        ):
+            through = HttpTransport(proxied, clock, egress.location.host)
+            yield ProxiedTransport(egress, guard, direct=direct, proxied=through)
+
+
+@asynccontextmanager
+async def _guarding(policy: AddressPolicy) -> AsyncIterator[Guard]:
     guard = Guard(policy)
-    connector = aiohttp.TCPConnector(
-        limit=connections, resolver=guard, socket_factory=guard.socket, ttl_dns_cache=_NAME_CACHE_S
-    )
     try:
-        async with aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False
-        ) as session:
-            yield HttpTransport(session, clock)
+        yield guard
     finally:
         await guard.close()
+
+
+def _session(guard: Guard, connections: int, egress: Egress | None = None) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            limit=connections, resolver=guard, socket_factory=guard.socket, ttl_dns_cache=_NAME_CACHE_S
+        ),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+        proxy=egress.location if egress else None,
+    )
 
 
 def _headers(request: Request) -> CIMultiDict[str]:

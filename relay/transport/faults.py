@@ -29,8 +29,11 @@ class ForbiddenAddress(OSError):
     """The address guard refused to connect."""
 
 
-def classified(error: Exception, timeout_s: float) -> TransportError:
-    """Return what kept the answer away, in words free of URLs."""
+def classified(error: Exception, timeout_s: float, proxy: str | None = None) -> TransportError:
+    """Return what kept the answer away, in words free of URLs; `proxy` is the host of the proxy on the way."""
+    by_proxy = _of_proxy(error, proxy) if proxy is not None else None
+    if by_proxy is not None:
+        return by_proxy
     forbidden = _forbidden(error)
     if forbidden is not None:
         return TransportError(Fault.FORBIDDEN_ADDRESS, forbidden.strerror or "")
@@ -48,9 +51,23 @@ def classified(error: Exception, timeout_s: float) -> TransportError:
         return TransportError(Fault.CONNECT, _os_reason(error.os_error))
     if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError | aiohttp.ClientOSError):
         return TransportError(Fault.DISCONNECTED, "the connection broke before the answer was complete")
-    if isinstance(error, aiohttp.InvalidURL):
-        return TransportError(Fault.PROTOCOL, "the URL is not valid")
+    if isinstance(error, ValueError):
+        return TransportError(Fault.PROTOCOL, "the URL or a header is not valid")
     return TransportError(Fault.PROTOCOL, f"the answer is not proper HTTP ({type(error).__name__})")
+
+
+def _of_proxy(error: Exception, proxy: str) -> TransportError | None:
+    """Return what the proxy is to blame for; how to tell its refusals apart is RFC 9110, section 15."""
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        said = f"(HTTP {error.status})"
+        if error.status >= 500:
+            return TransportError(Fault.CONNECT, f"the egress proxy cannot reach the host {said}")
+        if error.status == 407:
+            return TransportError(Fault.LOCAL, f"the egress proxy wants other credentials {said}")
+        return TransportError(Fault.FORBIDDEN_ADDRESS, f"the egress proxy refuses the way to the host {said}")
+    if isinstance(error, aiohttp.ClientConnectorError) and error.host == proxy:
+        return TransportError(Fault.LOCAL, "the egress proxy cannot be reached")
+    return None
 
 
 def _forbidden(error: BaseException) -> ForbiddenAddress | None:

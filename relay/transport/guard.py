@@ -12,7 +12,7 @@ from functools import partial
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import AddrInfoType
 
-from relay.core.address import AddressPolicy
+from relay.core.address import AddressPolicy, host_name
 from relay.transport.faults import ForbiddenAddress
 
 _LOOKUPS = 32
@@ -64,6 +64,18 @@ class Guard(AbstractResolver):
             )
             for family, _, protocol, _, address in found
         ]
+
+    async def vouch(self, host: str) -> None:
+        """Hold `host` against the policy on behalf of a proxy, which will connect to it; raises ForbiddenAddress.
+
+        A name that does not resolve here is left to the proxy, which may know more.
+        """
+        name = host.rstrip(".")
+        try:
+            await self.resolve(name)
+        except socket.gaierror:
+            if host_name(name) is None:
+                raise ForbiddenAddress(errno.EACCES, "the host is neither a name nor an address") from None
 
     async def close(self) -> None:
         """Look up no more names."""

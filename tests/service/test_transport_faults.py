@@ -14,22 +14,23 @@ from support.raw_server import Serve, answering, http, server
 from relay.clock import SystemClock
 from relay.core.address import AddressPolicy
 from relay.core.http import Fault, Request, TransportError
-from relay.transport import HttpTransport, open_transport
+from relay.core.ports import Transport
+from relay.transport import open_transport
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[HttpTransport]:
+async def client() -> AsyncIterator[Transport]:
     async with open_transport(AddressPolicy(operator=True), SystemClock(), connections=4) as transport:
         yield transport
 
 
-async def failure(client: HttpTransport, url: str) -> TransportError:
+async def failure(client: Transport, url: str) -> TransportError:
     with pytest.raises(TransportError) as caught:
         await client.send(Request("GET", url), timeout_s=5, max_body=1000)
     return caught.value
 
 
-async def fault(client: HttpTransport, url: str) -> Fault:
+async def fault(client: Transport, url: str) -> Fault:
     return (await failure(client, url)).fault
 
 
@@ -54,7 +55,7 @@ def no_file_left() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-async def test_a_connection_that_breaks_is_told_from_one_that_never_was(client: HttpTransport) -> None:
+async def test_a_connection_that_breaks_is_told_from_one_that_never_was(client: Transport) -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
 
@@ -63,21 +64,21 @@ async def test_a_connection_that_breaks_is_told_from_one_that_never_was(client: 
     assert await fault(client, url) is Fault.CONNECT
 
 
-async def test_half_a_body_is_no_answer(client: HttpTransport) -> None:
+async def test_half_a_body_is_no_answer(client: Transport) -> None:
     async with server(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")) as url:
         assert await fault(client, url) in (Fault.DISCONNECTED, Fault.PROTOCOL)
 
 
-async def test_garbage_is_no_answer(client: HttpTransport) -> None:
+async def test_garbage_is_no_answer(client: Transport) -> None:
     async with server(answering(b"\x00\xff not http at all\r\n\r\n")) as url:
         assert await fault(client, url) is Fault.PROTOCOL
 
 
-async def test_a_name_that_does_not_resolve_is_a_dns_fault(client: HttpTransport) -> None:
+async def test_a_name_that_does_not_resolve_is_a_dns_fault(client: Transport) -> None:
     assert await fault(client, "http://nowhere.invalid/") is Fault.DNS
 
 
-async def test_a_certificate_that_nobody_trusts_is_told_from_a_handshake_that_fails(client: HttpTransport) -> None:
+async def test_a_certificate_that_nobody_trusts_is_told_from_a_handshake_that_fails(client: Transport) -> None:
     async with server(answering(http(b"{}")), tls=True) as url:
         error = await failure(client, url)
     async with server(speaking_first(http(b"{}"))) as url:
@@ -88,14 +89,14 @@ async def test_a_certificate_that_nobody_trusts_is_told_from_a_handshake_that_fa
     assert unencrypted is Fault.TLS
 
 
-async def test_no_files_left_is_a_fault_of_our_own(client: HttpTransport) -> None:
+async def test_no_files_left_is_a_fault_of_our_own(client: Transport) -> None:
     with no_file_left():
         error = await failure(client, "http://127.0.0.1:1/")
 
     assert (error.fault, error.detail) == (Fault.LOCAL, "Too many open files")
 
 
-async def test_no_route_is_a_fault_of_our_own(client: HttpTransport) -> None:
+async def test_no_route_is_a_fault_of_our_own(client: Transport) -> None:
     """To a broadcast address, TCP has a route nowhere."""
     error = await failure(client, "http://255.255.255.255:1/")
 
@@ -104,7 +105,7 @@ async def test_no_route_is_a_fault_of_our_own(client: HttpTransport) -> None:
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOMEM])
 async def test_a_resolver_without_resources_is_a_fault_of_our_own(
-    client: HttpTransport, monkeypatch: pytest.MonkeyPatch, number: int
+    client: Transport, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def look_up(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
@@ -115,7 +116,7 @@ async def test_a_resolver_without_resources_is_a_fault_of_our_own(
 
 
 async def test_a_host_that_a_router_cannot_reach_is_not_our_fault(
-    client: HttpTransport, monkeypatch: pytest.MonkeyPatch
+    client: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def connect(*_: object) -> None:
         raise OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH))
@@ -128,7 +129,7 @@ async def test_a_host_that_a_router_cannot_reach_is_not_our_fault(
 
 
 async def test_addresses_that_fail_differently_are_one_failure(
-    client: HttpTransport, monkeypatch: pytest.MonkeyPatch
+    client: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A host with an IPv6 address is no reason to blame our own network for the lack of IPv6."""
     addresses = [("::ffff:255.255.255.255", 0, 0, 0), ("127.0.0.1", 1)]
@@ -146,7 +147,7 @@ async def test_addresses_that_fail_differently_are_one_failure(
     assert (error.fault, error.detail) == (Fault.CONNECT, "none of the host's addresses takes a connection")
 
 
-async def test_an_error_says_nothing_of_the_url(client: HttpTransport) -> None:
+async def test_an_error_says_nothing_of_the_url(client: Transport) -> None:
     with pytest.raises(TransportError) as caught:
         await client.send(Request("GET", "http://127.0.0.1:1/token-1234"), timeout_s=5, max_body=99)
 

@@ -10,24 +10,25 @@ from support.raw_server import answering, http, server
 from relay.clock import SystemClock
 from relay.core.address import AddressPolicy, parse_networks
 from relay.core.http import Fault, Request, TransportError
-from relay.transport import USER_AGENT, HttpTransport, open_transport
+from relay.core.ports import Transport
+from relay.transport import USER_AGENT, open_transport
 
 LOOPBACK = AddressPolicy(parse_networks(["127.0.0.0/8", "::1/128"]))
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[HttpTransport]:
+async def client() -> AsyncIterator[Transport]:
     async with open_transport(LOOPBACK, SystemClock(), connections=4) as transport:
         yield transport
 
 
-async def fault(client: HttpTransport, url: str, timeout_s: float = 5.0) -> Fault:
+async def fault(client: Transport, url: str, timeout_s: float = 5.0) -> Fault:
     with pytest.raises(TransportError) as caught:
         await client.send(Request("GET", url), timeout_s=timeout_s, max_body=1000)
     return caught.value.fault
 
 
-async def test_the_url_goes_out_byte_for_byte(client: HttpTransport) -> None:
+async def test_the_url_goes_out_byte_for_byte(client: Transport) -> None:
     received: list[bytes] = []
     async with server(answering(http(b"{}"), received)) as url:
         await client.send(Request("GET", f"{url}/a%2fb/%7e?x=1+2&sig=a%2Bb%3D"), timeout_s=5, max_body=99)
@@ -35,7 +36,7 @@ async def test_the_url_goes_out_byte_for_byte(client: HttpTransport) -> None:
     assert received[0].split(b"\r\n")[0] == b"GET /a%2fb/%7e?x=1+2&sig=a%2Bb%3D HTTP/1.1"
 
 
-async def test_relay_gives_its_name_unless_the_request_gives_another(client: HttpTransport) -> None:
+async def test_relay_gives_its_name_unless_the_request_gives_another(client: Transport) -> None:
     received: list[bytes] = []
     async with server(answering(http(b"{}"), received)) as url:
         await client.send(Request("GET", url), timeout_s=5, max_body=99)
@@ -45,7 +46,7 @@ async def test_relay_gives_its_name_unless_the_request_gives_another(client: Htt
     assert names == [[f"User-Agent: {USER_AGENT}".encode()], [b"user-agent: shop/2"]]
 
 
-async def test_an_answer_comes_back_with_lower_case_headers(client: HttpTransport) -> None:
+async def test_an_answer_comes_back_with_lower_case_headers(client: Transport) -> None:
     async with server(answering(http(b"hello", "X-Thing: 7", status="429 Slow"))) as url:
         response = await client.send(Request("GET", url), timeout_s=5, max_body=99)
 
@@ -53,7 +54,7 @@ async def test_an_answer_comes_back_with_lower_case_headers(client: HttpTranspor
     assert response.complete
 
 
-async def test_a_redirect_is_not_followed(client: HttpTransport) -> None:
+async def test_a_redirect_is_not_followed(client: Transport) -> None:
     received: list[bytes] = []
     async with server(answering(http(b"", "Location: /elsewhere", status="307 Go"), received)) as url:
         response = await client.send(Request("POST", url, body=b"x"), timeout_s=5, max_body=99)
@@ -62,7 +63,7 @@ async def test_a_redirect_is_not_followed(client: HttpTransport) -> None:
     assert len(received) == 1
 
 
-async def test_a_body_is_read_no_further_than_its_limit(client: HttpTransport) -> None:
+async def test_a_body_is_read_no_further_than_its_limit(client: Transport) -> None:
     sent = 0
 
     async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -81,7 +82,7 @@ async def test_a_body_is_read_no_further_than_its_limit(client: HttpTransport) -
     assert sent < 50_000_000
 
 
-async def test_a_compressed_answer_is_unpacked_within_the_limit(client: HttpTransport) -> None:
+async def test_a_compressed_answer_is_unpacked_within_the_limit(client: Transport) -> None:
     small, bomb = gzip.compress(b'{"a":1}'), gzip.compress(b"0" * 50_000_000)
     async with server(answering(http(small, "Content-Encoding: gzip"))) as url:
         assert (await client.send(Request("GET", url), timeout_s=5, max_body=1000)).body == b'{"a":1}'
@@ -91,7 +92,7 @@ async def test_a_compressed_answer_is_unpacked_within_the_limit(client: HttpTran
     assert (response.body, response.complete) == (b"0" * 1000, False)
 
 
-async def test_a_dripping_server_meets_the_total_timeout(client: HttpTransport) -> None:
+async def test_a_dripping_server_meets_the_total_timeout(client: Transport) -> None:
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
         while True:
@@ -103,7 +104,7 @@ async def test_a_dripping_server_meets_the_total_timeout(client: HttpTransport) 
         assert await fault(client, url, timeout_s=0.3) is Fault.TIMEOUT
 
 
-async def test_silence_meets_the_total_timeout(client: HttpTransport) -> None:
+async def test_silence_meets_the_total_timeout(client: Transport) -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
 

@@ -42,10 +42,11 @@ watches = "1d"
 
 
 def test_what_a_running_daemon_cannot_change_is_named(load_text):
-    """The listening address and the database; the grace period is taken over."""
-    after = load_text('[server]\nlisten = "127.0.0.1:1"\ngrace = "1s"\n[store]\nurl = "sqlite:///other.db"\n' + BEFORE)
+    """The listening address, the database and the way out; the grace period is taken over."""
+    changed = '[server]\nlisten = "127.0.0.1:1"\ngrace = "1s"\n[store]\nurl = "sqlite:///other.db"\n'
+    after = load_text(f'{changed}[egress]\nproxy = "http://proxy.internal:3128"\n{BEFORE}')
 
     found = changes(load_text(BEFORE), after)
 
-    assert found.needs_restart == ("server.listen", "store.url")
-    assert found.sections == ("server", "store")
+    assert found.needs_restart == ("server.listen", "store.url", "egress.proxy")
+    assert found.sections == ("server", "store", "egress")

@@ -67,7 +67,12 @@ def test_the_example_loads_as_it_ships():
 
 def test_every_optional_line_of_the_example_is_valid(everything, tmp_path):
     """Switched on all at once, only the billing destination without a route is doubted."""
-    env = {"GETIMG_API_KEY": "k", "MINE_ACCOUNT": "a", "CREDENTIALS_DIRECTORY": str(tmp_path)}
+    env = {
+        "GETIMG_API_KEY": "k",
+        "MINE_ACCOUNT": "a",
+        "EGRESS_PROXY": "http://p:1",
+        "CREDENTIALS_DIRECTORY": str(tmp_path),
+    }
     text = everything.read_text().replace("https://api.getimg.ai", "https://eu.example.com")
     everything.write_text(text.replace("sha256:" + "0" * 64, "sha256:" + "1" * 64))
 
@@ -88,7 +93,7 @@ def test_the_example_holds_every_setting_of_the_schema(everything):
 def test_the_example_shows_the_defaults_that_hold(everything):
     """Every value of a key with a default is that default, so that the page cannot lie."""
     data = tomllib.loads(everything.read_text())
-    del data["auth"], data["providers"], data["destinations"], data["routes"]
+    del data["auth"], data["providers"], data["destinations"], data["routes"], data["egress"]["proxy"]
 
     assert ConfigTable.model_validate(data) == ConfigTable()
 

@@ -41,6 +41,7 @@ to = ["hook"]
         "callbacks.allow_http": ("false", "default"),
         "callbacks.allow_networks": ("[]", "default"),
         "callbacks.allow_hosts": ("[]", "default"),
+        "egress.direct": ("[]", "default"),
         "callbacks.retry.first": ('"1s"', "config.toml:6"),
         "callbacks.retry.max_gap": ('"6h"', "default"),
         "callbacks.retry.give_up_after": ('"72h"', "default"),

@@ -23,7 +23,8 @@ def test_an_empty_file_has_every_default(load_text, tmp_path):
     assert config.auth.tokens == ()
     assert config.callbacks.secret.path == tmp_path / "callback-secret"
     assert not config.callbacks.allow_http
-    assert config.callbacks.allow_networks == ()
+    assert (config.callbacks.allow_networks, config.callbacks.allow_hosts) == ((), ())
+    assert (config.egress.proxy, config.egress.direct) == (None, ())
     assert config.callbacks.retry == RetryPolicy(5, 21600, 259200)
     assert (config.providers, config.destinations, config.routes) == ({}, {}, ())
     assert config.schedule.detection_lag_s == 2
@@ -100,6 +101,23 @@ def test_every_value_is_parsed(load_text, tmp_path):
     assert config.routes[0].providers == {"eu"}
     assert [route.to for route in config.routes] == [("ops", "hook"), ("ops",)]
     assert config.routes[1].statuses == frozenset()
+
+
+@pytest.mark.parametrize("written", ['"http://proxy.internal:3128"', '{ env = "PROXY" }'])
+def test_the_way_out_is_a_plain_url_or_a_secret(load_text, written):
+    """Only a proxy that wants a password has something to hide."""
+    config = load_text(
+        f"""
+        callbacks.allow_hosts = ["Hooks.Internal.", "*.corp.example"]
+        egress = {{ proxy = {written}, direct = ["*.internal"] }}
+        """,
+        {"PROXY": "http://proxy.internal:3128"},
+    )
+
+    assert config.callbacks.allow_hosts == ("hooks.internal", "*.corp.example")
+    assert config.egress.proxy.read() == "http://proxy.internal:3128"
+    assert config.egress.direct == ("*.internal",)
+    assert ("egress.proxy" in [secret.key for secret in config.secrets]) is ("env" in written)
 
 
 def test_every_outcome_can_be_routed(load_text):
