@@ -15,9 +15,12 @@ from relay.cli.groups import Group
 _COMMANDS = {
     "add": "relay.cli.watches:add",
     "config": "relay.cli.offline:config",
+    "db": "relay.cli.db:db",
     "deliveries": "relay.cli.deliveries:deliveries",
     "demo": "relay.cli.demo:demo",
     "destinations": "relay.cli.destinations:destinations",
+    "export": "relay.cli.transfer:export",
+    "import": "relay.cli.transfer:import_",
     "ls": "relay.cli.watches:ls",
     "poll": "relay.cli.watches:poll",
     "providers": "relay.cli.providers:providers",
@@ -32,9 +35,12 @@ _COMMANDS = {
 _SUMMARIES = {
     "add": "Watch jobs.",
     "config": "Check and show the configuration.",
+    "db": "Copy, check and measure the database.",
     "deliveries": "See what was delivered, and send it again.",
     "demo": "See the whole path on this machine, without keys.",
     "destinations": "See the destinations, and try one.",
+    "export": "Print the live watches, for import.",
+    "import": "Watch what was exported.",
     "ls": "List watches.",
     "poll": "Look at a job now.",
     "providers": "See the providers, and teach relay another.",
@@ -96,6 +102,7 @@ def main() -> None:
     from relay.cli.client import ApiError, Unreachable
     from relay.cli.common import NothingMatched
     from relay.cli.output import error as tell
+    from relay.core.errors import RelayError
 
     try:
         code = cli.main(standalone_mode=False)
@@ -120,3 +127,17 @@ def main() -> None:
     except ApiError as error:
         tell(str(error), "give a token: RELAY_TOKEN=rly_..., or --token-file FILE" if error.status == 401 else None)
         sys.exit(of_problem(error.status))
+    except RelayError as error:
+        sys.exit(_foreseen(error))
+
+
+def _foreseen(error: Exception) -> ExitCode:
+    """Tell what an offline tool foresaw."""
+    from relay.cli.output import error as tell
+    from relay.config import ConfigInvalid
+
+    if isinstance(error, ConfigInvalid):
+        click.echo(error.report, err=True)
+        return ExitCode.CONFIG
+    tell(str(error))
+    return ExitCode.ERROR

@@ -19,6 +19,14 @@ _TOKEN = re.compile(r"[!-~]+")
 """What an HTTP header can carry of a token: visible ASCII."""
 
 
+CONFIG_OPTION = click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    help="The file; else $RELAY_CONFIG, ./config.toml or /etc/relay/config.toml.",
+)
+
+
 class NothingMatched(Exception):
     """There is nothing to act on."""
 

@@ -8,22 +8,16 @@ from pathlib import Path
 import click
 
 from relay.cli import output
-from relay.cli.common import client_of
+from relay.cli.common import CONFIG_OPTION, client_of
 from relay.cli.exit_codes import ExitCode
 from relay.cli.groups import Group
 from relay.core.text import one_line
 
-_CONFIG_OPTION = click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path),
-    help="The file; else $RELAY_CONFIG, ./config.toml or /etc/relay/config.toml.",
-)
 _TOKEN_BYTES = 32
 
 
 @click.command()
-@_CONFIG_OPTION
+@CONFIG_OPTION
 def serve(config_path: Path | None) -> int:
     """Run the daemon until it is told to stop.
 
@@ -51,7 +45,7 @@ def config() -> None:
 
 
 @config.command("check")
-@_CONFIG_OPTION
+@CONFIG_OPTION
 def check(config_path: Path | None) -> int:
     """Tell everything that is wrong with the configuration, with line and caret; needs no daemon.
 
@@ -60,13 +54,8 @@ def check(config_path: Path | None) -> int:
       relay config check --config config.toml && systemctl restart relay
     """
     from relay.assembly import load_settings
-    from relay.config import ConfigInvalid
 
-    try:
-        settings = load_settings(config_path)
-    except ConfigInvalid as error:
-        click.echo(error.report, err=True)
-        return ExitCode.CONFIG
+    settings = load_settings(config_path)
     for warning in settings.warnings:
         click.echo(warning, err=True)
     counted = f"{len(settings.providers)} providers, {len(settings.destinations)} destinations"
@@ -75,7 +64,7 @@ def check(config_path: Path | None) -> int:
 
 
 @config.command("show")
-@_CONFIG_OPTION
+@CONFIG_OPTION
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one setting a line.")
 def show(config_path: Path | None, as_json: bool) -> int:
     """Show every setting in force and where it comes from; secrets stay hidden.
@@ -88,14 +77,10 @@ def show(config_path: Path | None, as_json: bool) -> int:
       relay config show --json | jq -r 'select(.origin != "default") | .key'
     """
     from relay.assembly import inherited
-    from relay.config import ConfigInvalid, find, settings_in_force
+    from relay.config import find, settings_in_force
     from relay.providers import names
 
-    try:
-        settings = settings_in_force(find(config_path), presets=names(), inherited=inherited)
-    except ConfigInvalid as error:
-        click.echo(error.report, err=True)
-        return ExitCode.CONFIG
+    settings = settings_in_force(find(config_path), presets=names(), inherited=inherited)
     if as_json:
         for item in settings:
             output.json_line({"key": item.key, "value": item.value, "origin": item.origin})

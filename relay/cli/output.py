@@ -109,6 +109,16 @@ def when(text: str | None) -> str:
     return ago(text) if sys.stdout.isatty() else text or ""
 
 
+def size(number: int) -> str:
+    """Return bytes as a person reads them, as in ``1.5 MiB``."""
+    value, unit = float(number), "B"
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024 or unit == "GiB":
+            break
+        value /= 1024
+    return f"{number} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
 def summary(watch: dict[str, Any]) -> str:
     """Return what a person wants to know of an ended watch: the first output, or why there is none."""
     outputs, error = watch.get("outputs") or [], watch.get("error") or {}

@@ -10,7 +10,7 @@ import aiosqlite
 from relay.core.errors import StoreUnusable
 from relay.store.sql import schema_steps
 
-_APPLICATION_ID = 0x52454C59
+APPLICATION_ID = 0x52454C59
 """Marks the file as relay's (``RELY``), so that another program's database is never migrated."""
 
 _BUSY_TIMEOUT_MS = 5000
@@ -83,7 +83,7 @@ async def _migrate(connection: aiosqlite.Connection, path: Path) -> None:
     application_id = await _pragma(connection, "application_id")
     version = await _pragma(connection, "user_version")
     steps = schema_steps()
-    if existed and application_id != _APPLICATION_ID:
+    if existed and application_id != APPLICATION_ID:
         raise StoreUnusable(f"{path} is not a database of relay; name another file in store.url")
     if version > len(steps):
         raise StoreUnusable(
@@ -94,7 +94,7 @@ async def _migrate(connection: aiosqlite.Connection, path: Path) -> None:
     for number, step in enumerate(steps[version:], version + 1):
         # executescript would commit first: the step and its number are one transaction.
         await connection.executescript(
-            f"BEGIN IMMEDIATE;\n{step}\nPRAGMA application_id = {_APPLICATION_ID};\n"
+            f"BEGIN IMMEDIATE;\n{step}\nPRAGMA application_id = {APPLICATION_ID};\n"
             f"PRAGMA user_version = {number};\nCOMMIT;"
         )
 
