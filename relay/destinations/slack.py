@@ -58,6 +58,9 @@ _RICH_REFUSED = frozenset(
 """What a message of text alone cannot be told."""
 
 _REFUSED = frozenset({"invalid_payload", "no_text", "user_not_found"})
+_LATER = frozenset(
+    {"fatal_error", "internal_error", "rate_limited", "ratelimited", "rollup_error", "service_unavailable"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +80,20 @@ class SlackDestination:
         """See Destination.
 
         Slack's codes come as plain text (api.slack.com/changelog/2016-05-17),
-        some as JSON.
+        some as JSON, and count whatever the status is.  A success in other words
+        than "ok" is one still: to send again what may have arrived is worse.
         """
         code = _code(response)
-        if 200 <= response.status < 300:
-            return Verdict(
-                VerdictKind.DELIVERED, None if code == "ok" else f"Slack did not say ok: {summary(response)}"
-            )
         if code in _DEAD or response.status == 410:
             return Verdict(VerdictKind.REFUSED, f"the Slack webhook is dead: {summary(response)}")
         if code in _RICH_REFUSED:
             return plain_next(summary(response))
         if code in _REFUSED:
             return refused(summary(response))
+        if 200 <= response.status < 300 and code not in _LATER:
+            return Verdict(
+                VerdictKind.DELIVERED, None if code == "ok" else f"Slack did not say ok: {summary(response)}"
+            )
         return again(response, now)
 
 

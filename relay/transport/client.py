@@ -13,7 +13,7 @@ from relay.core.address import AddressPolicy
 from relay.core.http import Request, Response
 from relay.core.ports import Clock, Transport
 from relay.transport.egress import Egress, ProxiedTransport
-from relay.transport.faults import classified
+from relay.transport.faults import BadEncoding, classified
 from relay.transport.guard import Guard, connecting_to
 
 _CONNECT_TIMEOUT_S = 10.0
@@ -122,10 +122,10 @@ async def _read_capped(answer: aiohttp.ClientResponse, limit: int) -> tuple[byte
         try:
             body += unpack.decompress(chunk, room) if unpack else chunk[:room]
         except zlib.error as error:
-            raise aiohttp.ClientPayloadError(f"the body is not {encoding}") from error
+            raise BadEncoding(f"the body is not {encoding}") from error
         if len(body) > limit:
             answer.close()
             return bytes(body[:limit]), False
     if unpack and not unpack.eof:
-        raise aiohttp.ClientPayloadError(f"the {encoding} body is cut short")
+        raise BadEncoding(f"the {encoding} body is cut short")
     return bytes(body), True

@@ -24,9 +24,15 @@ _OURS = frozenset(
 )
 """Not EHOSTUNREACH, which the network around the other side reports.  TLS errors number theirs otherwise."""
 
+_BROKEN = (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, aiohttp.ClientOSError, ConnectionError)
+
 
 class ForbiddenAddress(OSError):
     """The address guard refused to connect."""
+
+
+class BadEncoding(aiohttp.ClientError):
+    """A body is not what its Content-Encoding says."""
 
 
 def classified(error: Exception, timeout_s: float, proxy: str | None = None) -> TransportError:
@@ -49,7 +55,7 @@ def classified(error: Exception, timeout_s: float, proxy: str | None = None) -> 
         return TransportError(Fault.DNS, "the host name does not resolve")
     if isinstance(error, aiohttp.ClientConnectorError):
         return TransportError(Fault.CONNECT, _os_reason(error.os_error))
-    if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError | aiohttp.ClientOSError):
+    if isinstance(error, _BROKEN):
         return TransportError(Fault.DISCONNECTED, "the connection broke before the answer was complete")
     if isinstance(error, ValueError):
         return TransportError(Fault.PROTOCOL, "the URL or a header is not valid")

@@ -11,7 +11,10 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def server(serve: Serve, *, tls: bool = False) -> AsyncIterator[str]:
-    """Serve on a free port of loopback while the block runs; TLS is with a certificate that nobody trusts."""
+    """Serve on a free port of loopback while the block runs; TLS is with a certificate that nobody trusts.
+
+    A client that hangs up ends `serve`, as does the end of the block.
+    """
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

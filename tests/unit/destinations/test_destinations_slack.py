@@ -201,6 +201,21 @@ def test_success_that_does_not_say_ok_is_delivered_with_a_warning(noon: float) -
 
 
 @pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"no_service", VerdictKind.REFUSED),
+        (b'{"ok":false,"error":"invalid_token"}', VerdictKind.REFUSED),
+        (b"invalid_blocks", VerdictKind.RETRY),
+        (b"user_not_found", VerdictKind.REFUSED),
+        (b'{"ok":false,"error":"ratelimited"}', VerdictKind.RETRY),
+        (b"rollup_error", VerdictKind.RETRY),
+    ],
+)
+def test_an_error_counts_even_where_the_status_is_200(body: bytes, kind: VerdictKind, noon: float) -> None:
+    assert SLACK.verdict(Response(200, body=body), noon).kind is kind
+
+
+@pytest.mark.parametrize(
     ("status", "code"),
     [
         (404, "no_service"),
