@@ -248,13 +248,13 @@ def callback_checker(settings: Config) -> Callable[[str], Target]:
 
 def outlets(settings: Config, *, trusted: Transport, guarded: Transport) -> Callable[[Target], Outlet | None]:
     """Return what finds the outlet of a target: named ones may reach any host, callback URLs public ones."""
-    signing = [config.read_signing_secret(settings.callbacks.secret)]
+    signers = config.read_signers(settings.callbacks.signing)
     named = {name: Outlet(_destination(settings, name), trusted) for name in settings.destinations}
 
     def resolve(target: Target) -> Outlet | None:
         if target.url is None:
             return named.get(str(target.name))
-        return Outlet(CallbackDestination(target.url, signing, settings.callbacks.retry), guarded)
+        return Outlet(CallbackDestination(target.url, signers, settings.callbacks.retry), guarded)
 
     return resolve
 
@@ -268,5 +268,5 @@ def _destination(settings: Config, name: str) -> Destination:
         case DestinationType.DISCORD:
             return DiscordDestination(url, chosen.retry)
         case DestinationType.CALLBACK:
-            secret = chosen.secret or settings.callbacks.secret
-            return CallbackDestination(url, [config.read_signing_secret(secret)], chosen.retry, with_raw=chosen.raw)
+            signers = config.read_signers(chosen.signing or settings.callbacks.signing)
+            return CallbackDestination(url, signers, chosen.retry, with_raw=chosen.raw)

@@ -50,7 +50,7 @@ def serve(config_path: Path | None) -> int:
     log.configure(style="auto", level="info", mask=mask)
     try:
         settings = assembly.load_settings(config_path)
-        config.ensure_signing_secret(settings.callbacks.secret, SystemEntropy().bytes)
+        config.ensure_signing_secret(settings.callbacks.signing.secret, SystemEntropy().bytes)
         assembly.learn_secrets(settings, mask)
     except ConfigInvalid as error:
         print(error.report, file=sys.stderr)  # noqa: T201 - the report is for a person, and keeps its lines

@@ -106,7 +106,7 @@ class Engine:
         async with self._reloading:
             try:
                 fresh = await asyncio.to_thread(assembly.load_settings, self.settings.path)
-                config.ensure_signing_secret(fresh.callbacks.secret, self._ground.entropy.bytes)
+                config.ensure_signing_secret(fresh.callbacks.signing.secret, self._ground.entropy.bytes)
                 plan = await self._plan(fresh)
             except RelayError as error:
                 self._ground.metrics.config_refused()

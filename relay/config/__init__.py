@@ -9,6 +9,7 @@ from relay.config.loading import ConfigInvalid, find, load
 from relay.config.schema import config_schema
 from relay.config.secrets import Plain, Secret, SecretUnreadable, ensure_signing_secret, read_signing_secret, resolve
 from relay.config.show import Setting, settings_in_force
+from relay.config.signing import Signing, read_signers, read_signing_key
 from relay.config.values import (
     Auth,
     Callbacks,
@@ -47,12 +48,15 @@ __all__ = [
     "SecretUnreadable",
     "Server",
     "Setting",
+    "Signing",
     "Store",
     "changes",
     "config_schema",
     "ensure_signing_secret",
     "find",
     "load",
+    "read_signers",
+    "read_signing_key",
     "read_signing_secret",
     "resolve",
     "settings_in_force",

@@ -11,8 +11,9 @@ from pydantic import ValidationError
 
 from relay.config.relations import Examine, Surroundings, errors_in, may_exist, unexamined, warnings_in
 from relay.config.schema import ConfigTable
-from relay.config.secrets import Secret, SecretUnreadable, is_reference, read_signing_secret
+from relay.config.secrets import SecretUnreadable, is_reference
 from relay.config.settings import build
+from relay.config.signing import reader_of
 from relay.config.sources import FilePart, Sources, variables
 from relay.config.values import Config
 from relay.core.errors import RelayError
@@ -21,7 +22,9 @@ from relay.diagnostics import Path as KeyPath
 
 _LIMIT = 1024 * 1024
 _SYSTEM_WIDE = Path("/etc/relay/config.toml")
-_SECRETIVE = {"api_key", "proxy", "secret", "secrets", "url", "hash", "base_url"}
+_SECRETIVE = {
+    "api_key", "base_url", "hash", "previous_secrets", "proxy", "secret", "secrets", "signing_key", "url",
+}  # fmt: skip
 """Keys whose values are not shown, because they are secrets or, mistakenly, might be."""
 _HARMLESS = re.compile(r"[\w .:/\[\]-]{0,80}")
 """What values look like that are shown: a quote or an equals sign in one means that it swallowed its neighbours."""
@@ -162,10 +165,10 @@ def _unreadable(config: Config) -> list[Problem]:
     """Return a warning for each secret that cannot be read from here; the service may see more."""
     doubts = []
     for secret in config.secrets:
-        if secret is config.callbacks.secret and secret.absent:
+        if secret is config.callbacks.signing.secret and secret.absent:
             continue  # made at the first start
         try:
-            (read_signing_secret if secret.place[-1] == "secret" else Secret.read)(secret)
+            reader_of(secret)(secret)
         except SecretUnreadable as error:
             doubts.append(Problem(secret.place, str(error), level=Level.WARNING))
     return doubts

@@ -33,6 +33,7 @@ from relay.diagnostics import Level, Problem, did_you_mean
 from relay.diagnostics import Path as KeyPath
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_CALLBACK_ONLY = {"secret", "previous_secrets", "signing_key", "raw"}
 TableT = TypeVar("TableT", bound=Table)
 
 
@@ -178,14 +179,23 @@ def _destination_errors(name: str, destination: DestinationTable) -> Iterator[Pr
                 web_url(destination.url)
             except ValueError as error:
                 yield Problem((*path, "url"), f'"url" {error}')
+        yield from _signing_errors(path, destination)
         return
     if isinstance(destination.url, str):
         message = (
             f"whoever knows a {destination.type} URL can post with it, so it is a secret; refer to it as {WAYS_OUT}"
         )
         yield Problem((*path, "url"), message)
-    for key in destination.model_fields_set & {"secret", "raw"}:
+    for key in sorted(destination.model_fields_set & _CALLBACK_ONLY):
         yield Problem((*path, key), f'"{key}" is for the type callback only')
+
+
+def _signing_errors(path: KeyPath, destination: DestinationTable) -> Iterator[Problem]:
+    """Yield what signs beside a secret that is not given: whose rotation it were, no one could tell."""
+    for key in ("previous_secrets", "signing_key"):
+        if key in destination.model_fields_set and "secret" not in destination.model_fields_set:
+            message = f'"{key}" goes with a "secret" that is this destination\'s own'
+            yield Problem((*path, key), message, "or belongs under [callbacks], whose secret signs here")
 
 
 def _retries(data: Mapping[str, Any]) -> Iterator[tuple[KeyPath, RetryTable]]:

@@ -245,6 +245,8 @@ class CallbacksTable(Table):
     """Callback URLs that watches bring along."""
 
     secret: SecretReference = _default({"file": "callback-secret"})
+    previous_secrets: list[SecretReference] = Field(default_factory=list)
+    signing_key: SecretReference | None = None
     allow_http: bool = False
     allow_networks: list[Network] = Field(default_factory=list)
     allow_hosts: list[HostName] = Field(default_factory=list)
@@ -282,6 +284,8 @@ class DestinationTable(Table):
     type: Literal["callback", "slack", "discord"]
     url: DestinationUrl
     secret: SecretReference | None = None
+    previous_secrets: list[SecretReference] = Field(default_factory=list)
+    signing_key: SecretReference | None = None
     raw: bool = False
     retry: RetryTable = RetryTable()
 

@@ -131,7 +131,7 @@ def resolve(reference: Reference, base_dir: Path, env: Mapping[str, str]) -> str
 class Secret:
     """A secret by reference; `place` is the path of the setting that refers to it."""
 
-    place: tuple[str, ...]
+    place: tuple[str | int, ...]
     reference: Reference
     folder: Path
     env: Mapping[str, str] = field(repr=False, compare=False)
@@ -146,7 +146,7 @@ class Secret:
     @property
     def key(self) -> str:
         """The setting that refers to it, as in `providers.getimg.api_key`."""
-        return ".".join(self.place)
+        return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.place).removeprefix(".")
 
     @property
     def absent(self) -> bool:

@@ -3,8 +3,17 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from relay.config.schema import ConfigTable, DestinationTable, EgressTable, ProviderTable, RetryTable, RouteTable
+from relay.config.schema import (
+    CallbacksTable,
+    ConfigTable,
+    DestinationTable,
+    EgressTable,
+    ProviderTable,
+    RetryTable,
+    RouteTable,
+)
 from relay.config.secrets import Plain, Reference, Secret
+from relay.config.signing import Signing
 from relay.config.values import (
     Auth,
     Callbacks,
@@ -31,11 +40,11 @@ def build(table: ConfigTable, path: Path, env: Mapping[str, str]) -> Config:
     """Return the values of a file at `path`, which has no errors.
 
     What relay itself writes, the database and the signing secret, is relative
-    to $STATE_DIRECTORY where a service manager sets it, and everything else to
-    the file's own folder.
+    to $STATE_DIRECTORY where a service manager sets it, and so are the secrets
+    that the signing one replaced; everything else to the file's own folder.
     """
     state = Path(env["STATE_DIRECTORY"].split(":")[0]) if env.get("STATE_DIRECTORY") else path.parent
-    signing = Secret(("callbacks", "secret"), table.callbacks.secret, state, env)
+    signing = _signing(("callbacks",), table.callbacks, table.callbacks.secret, state, env)
     return Config(
         path=path,
         server=Server(table.server.listen, table.server.grace),
@@ -45,7 +54,7 @@ def build(table: ConfigTable, path: Path, env: Mapping[str, str]) -> Config:
             tuple(Token(token.name, token.hash, frozenset(map(Scope, token.scopes))) for token in table.auth.tokens)
         ),
         callbacks=Callbacks(
-            secret=signing,
+            signing=signing,
             allow_http=table.callbacks.allow_http,
             allow_networks=tuple(table.callbacks.allow_networks),
             allow_hosts=tuple(table.callbacks.allow_hosts),
@@ -98,20 +107,37 @@ def build_provider(name: str, table: ProviderTable, folder: Path, env: Mapping[s
 
 
 def _destination(
-    name: str, table: DestinationTable, signing: Secret, folder: Path, env: Mapping[str, str]
+    name: str, table: DestinationTable, signing: Signing, folder: Path, env: Mapping[str, str]
 ) -> Destination:
-    def secret(key: str, reference: Reference) -> Secret:
-        return Secret(("destinations", name, key), reference, folder, env)
-
-    kind = DestinationType(table.type)
-    own = secret("secret", table.secret) if table.secret is not None else signing
+    place, kind = ("destinations", name), DestinationType(table.type)
+    if table.secret is not None:
+        signing = _signing(place, table, table.secret, folder, env)
     return Destination(
         name=name,
         type=kind,
-        url=Plain(table.url) if isinstance(table.url, str) else secret("url", table.url),
-        secret=own if kind is DestinationType.CALLBACK else None,
+        url=Plain(table.url) if isinstance(table.url, str) else Secret((*place, "url"), table.url, folder, env),
+        signing=signing if kind is DestinationType.CALLBACK else None,
         raw=table.raw,
         retry=_retry(table.retry),
+    )
+
+
+def _signing(
+    place: tuple[str, ...],
+    table: CallbacksTable | DestinationTable,
+    secret: Reference,
+    folder: Path,
+    env: Mapping[str, str],
+) -> Signing:
+    previous = (
+        Secret((*place, "previous_secrets", index), reference, folder, env)
+        for index, reference in enumerate(table.previous_secrets)
+    )
+    key = table.signing_key
+    return Signing(
+        secret=Secret((*place, "secret"), secret, folder, env),
+        previous=tuple(previous),
+        key=None if key is None else Secret((*place, "signing_key"), key, folder, env),
     )
 
 

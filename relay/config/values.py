@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from relay.config.secrets import Plain, Secret
+from relay.config.signing import Signing
 from relay.core.access import Token
 from relay.core.address import IPNetwork
 from relay.core.budget import Rate
@@ -73,11 +74,11 @@ class Auth:
 class Callbacks:
     """What holds for the callback URLs that watches bring along.
 
-    `secret` signs them: see `relay.config.ensure_signing_secret` for how it
-    comes to be.
+    `signing.secret` signs them: see `relay.config.ensure_signing_secret` for how
+    it comes to be.
     """
 
-    secret: Secret
+    signing: Signing
     allow_http: bool
     allow_networks: tuple[IPNetwork, ...]
     allow_hosts: tuple[str, ...]
@@ -126,14 +127,14 @@ class DestinationType(StrEnum):
 class Destination:
     """A named place that routes and watches send events to.
 
-    `secret` and `raw` are a callback's only: what signs it, and whether it
+    `signing` and `raw` are a callback's only: what signs it, and whether it
     carries the provider's last body.
     """
 
     name: str
     type: DestinationType
     url: Secret | Plain
-    secret: Secret | None
+    signing: Signing | None
     raw: bool
     retry: RetryPolicy
 
@@ -185,10 +186,11 @@ class Config:
     @property
     def secrets(self) -> tuple[Secret, ...]:
         """Every secret that is referred to, each once."""
-        found = [self.callbacks.secret]
+        found = list(self.callbacks.signing.secrets)
         found += [self.egress.proxy] if isinstance(self.egress.proxy, Secret) else []
         for provider in self.providers.values():
             found += provider.secrets.values()
         for destination in self.destinations.values():
-            found += [value for value in (destination.url, destination.secret) if isinstance(value, Secret)]
+            found += [destination.url] if isinstance(destination.url, Secret) else []
+            found += destination.signing.secrets if destination.signing else ()
         return tuple({secret.key: secret for secret in found}.values())

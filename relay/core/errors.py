@@ -4,6 +4,7 @@ RelayError
 ├── InvalidValue        a value from outside breaks a rule; names the field
 ├── NotFound            no such watch, delivery or destination
 ├── Conflict            the thing asked for contradicts what is stored
+├── ExtraMissing        a library that comes with an extra is not installed
 ├── StoreError          the database refused or failed
 │   └── StoreUnusable   it cannot be opened at all: newer, damaged, or in use
 └── TransportError      a request got no answer (relay.core.http)
@@ -32,6 +33,10 @@ class NotFound(RelayError):
 
 class Conflict(RelayError):
     """The request contradicts what is stored."""
+
+
+class ExtraMissing(RelayError):
+    """A library that comes with an extra is not installed; the message says which."""
 
 
 class StoreError(RelayError):

@@ -12,12 +12,26 @@ import hmac
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 _PREFIX = "whsec_"
 _KEY_BYTES = range(24, 65)
 _SECONDS = re.compile(r"0|[1-9][0-9]{0,11}")
 TOLERANCE_S = 300
 """How far a timestamp may be from the receiver's clock, either way."""
+
+
+class Signer(Protocol):
+    """Makes one of the signatures that a message carries."""
+
+    def sign(self, message_id: str, timestamp: int, body: bytes) -> str:
+        """Return the signature token of one message: its version, a comma, and base64."""
+        ...
+
+
+def signed_content(message_id: str, timestamp: int | str, body: bytes) -> bytes:
+    """Return the bytes that a signature is of."""
+    return f"{message_id}.{timestamp}.".encode() + body
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +70,22 @@ class SigningSecret:
 
     def sign(self, message_id: str, timestamp: int, body: bytes) -> str:
         """Return the ``v1`` signature token of one message."""
-        signed = f"{message_id}.{timestamp}.".encode() + body
+        signed = signed_content(message_id, timestamp, body)
         return "v1," + base64.b64encode(hmac.digest(self.key, signed, hashlib.sha256)).decode()
 
 
-def signed_headers(secrets: Sequence[SigningSecret], message_id: str, now: float, body: bytes) -> dict[str, str]:
+def signed_headers(signers: Sequence[Signer], message_id: str, now: float, body: bytes) -> dict[str, str]:
     """Return the three headers for an attempt made at `now`.
 
-    The first secret is the current one and signs first: receivers that read
-    only the first token then keep working while a second key is rotated out.
+    The first signer is the current secret: receivers that read only the first
+    token then keep working while a second secret is rotated out, and where a
+    ``v1a`` follows.
     """
     timestamp = int(now)
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": " ".join(secret.sign(message_id, timestamp, body) for secret in secrets),
+        "webhook-signature": " ".join(signer.sign(message_id, timestamp, body) for signer in signers),
     }
 
 

@@ -7,7 +7,7 @@ from relay.core.delivery import Delivery, Trigger, Verdict, VerdictKind
 from relay.core.event import Event
 from relay.core.http import Request, Response
 from relay.core.retry import RetryPolicy
-from relay.core.signing import SigningSecret, signed_headers
+from relay.core.signing import Signer, signed_headers
 from relay.destinations.exchange import JSON_HEADERS, again, said
 from relay.destinations.url import sendable
 
@@ -17,10 +17,10 @@ _STEERING = "webhook-delivery"
 
 @dataclass(frozen=True, slots=True)
 class CallbackDestination:
-    """Posts the event's own bytes to `url`; the first of `secrets` is the current one."""
+    """Posts the event's own bytes to `url`; the first of `signers` is the current secret."""
 
     url: str = field(repr=False)
-    secrets: Sequence[SigningSecret] = field(repr=False)
+    signers: Sequence[Signer] = field(repr=False)
     retry: RetryPolicy
     with_raw: bool = False
 
@@ -32,7 +32,7 @@ class CallbackDestination:
         """
         url, authorization = sendable(self.url)
         body = event.payload(with_raw=self.with_raw)
-        headers = {**JSON_HEADERS, **signed_headers(self.secrets, delivery.id, now, body)}
+        headers = {**JSON_HEADERS, **signed_headers(self.signers, delivery.id, now, body)}
         if authorization is not None:
             headers["Authorization"] = authorization
         if delivery.trigger is Trigger.MANUAL:

@@ -9,6 +9,7 @@ import aiohttp
 from acceptance_world import World
 from support.daemon import RelayProcess, until
 
+from relay.core.signing import SigningSecret
 from relay.simulator import Scenario
 
 SLOW = Scenario(queued_s=0.1, running_s=2.0)
@@ -136,3 +137,29 @@ async def test_a_storm_of_signals_and_files_being_written_loses_no_job(world: Wo
     for watch_id in ids:
         _, ended = await call(relay, "GET", f"/v1/watches/{watch_id}?wait=20")
         assert ended["status"] == "completed"
+
+
+async def test_a_secret_is_exchanged_without_a_callback_that_its_receiver_refuses(
+    world: World, relay: RelayProcess
+) -> None:
+    """The receiver knows the old secret throughout, and refuses only once that has stopped signing."""
+
+    async def delivered(job_id: str) -> bool | None:
+        _, added = await watch(relay, world, "getimg", job_id, callback_url=world.receiver.callback_url(job_id))
+        await call(relay, "GET", f"/v1/watches/{added['id']}?wait=15")
+        assert await world.receiver.wait_for(lambda: any(seen.name == job_id for seen in world.receiver.received), 10)
+        return next(seen.verified for seen in world.receiver.received if seen.name == job_id)
+
+    path, secret = world.folder / "config.toml", world.folder / "callback-secret"
+    before = path.read_text()
+    secret.rename(world.folder / "callback-secret.old")
+    secret.write_text(SigningSecret.of(bytes(24)).text + "\n")
+    old = 'secret = { file = "callback-secret" }\n'
+    path.write_text(before.replace(old, old + 'previous_secrets = [{ file = "callback-secret.old" }]\n'))
+
+    assert await reload(relay) == (0, "reloaded: callbacks\n", "")
+    assert await delivered("req-during") is True
+
+    path.write_text(before)
+    assert (await reload(relay))[0] == 0
+    assert await delivered("req-after") is False

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from relay.config import config_schema, load
 from relay.config.schema import ConfigTable
+from relay.core.ed25519 import SigningKey
 
 EXAMPLE = Path(__file__).parents[3] / "config.example.toml"
 PRESETS = ("getimg",)
@@ -22,6 +23,8 @@ def everything(tmp_path) -> Path:
     (tmp_path / "providers").mkdir()
     for name in ("providers/mine.toml", "getimg-eu.key", "billing-secret"):
         (tmp_path / name).write_text("whsec_" + "A" * 43)
+    for name in ("signing-key", "billing-key"):
+        (tmp_path / name).write_text(SigningKey.of(bytes(32)).text)
     (tmp_path / "slack-ops").write_text("https://hooks.slack.com/services/T/B/x")
     path = tmp_path / "config.toml"
     path.write_text(re.sub(r"^#(?=\S|  \{)", "", EXAMPLE.read_text(), flags=re.MULTILINE))
@@ -93,7 +96,14 @@ def test_the_example_holds_every_setting_of_the_schema(everything):
 def test_the_example_shows_the_defaults_that_hold(everything):
     """Every value of a key with a default is that default, so that the page cannot lie."""
     data = tomllib.loads(everything.read_text())
-    del data["auth"], data["providers"], data["destinations"], data["routes"], data["egress"]["proxy"]
+    del (
+        data["auth"],
+        data["providers"],
+        data["destinations"],
+        data["routes"],
+        data["egress"]["proxy"],
+        data["callbacks"]["signing_key"],
+    )
 
     assert ConfigTable.model_validate(data) == ConfigTable()
 

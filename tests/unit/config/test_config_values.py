@@ -21,7 +21,7 @@ def test_an_empty_file_has_every_default(load_text, tmp_path):
     assert (config.log.level, config.log.format) == ("info", "auto")
     assert config.store.path == tmp_path / "relay.db"
     assert config.auth.tokens == ()
-    assert config.callbacks.secret.path == tmp_path / "callback-secret"
+    assert config.callbacks.signing.secret.path == tmp_path / "callback-secret"
     assert not config.callbacks.allow_http
     assert (config.callbacks.allow_networks, config.callbacks.allow_hosts) == ((), ())
     assert (config.egress.proxy, config.egress.direct) == (None, ())
@@ -88,14 +88,14 @@ def test_every_value_is_parsed(load_text, tmp_path):
         "api_key": "environment variable KEY",
     }
     assert (mine.preset, mine.spec, mine.rate) == (None, tmp_path / "mine.toml", None)
-    assert (ops.type, ops.url.path, ops.secret, ops.raw) == (
+    assert (ops.type, ops.url.path, ops.signing, ops.raw) == (
         DestinationType.DISCORD,
         Path("/secrets/discord"),
         None,
         False,
     )
     assert (hook.type, hook.url.read(), hook.raw) == (DestinationType.CALLBACK, "https://x.test/hook", True)
-    assert hook.secret is config.callbacks.secret
+    assert hook.signing is config.callbacks.signing
     assert hook.retry == RetryPolicy(5, 3600, 0)
     assert config.routes[0].statuses == {Status.FAILED, Status.NOT_FOUND}
     assert config.routes[0].providers == {"eu"}
@@ -136,7 +136,7 @@ def test_what_relay_writes_goes_to_the_state_directory(load_text, tmp_path):
     config = load_text(text, {"STATE_DIRECTORY": "/var/lib/relay:/var/lib/other"})
 
     assert config.store.path == Path("/var/lib/relay/relay.db")
-    assert config.callbacks.secret.path == Path("/var/lib/relay/callback-secret")
+    assert config.callbacks.signing.secret.path == Path("/var/lib/relay/callback-secret")
     assert config.providers["getimg"].secrets["api_key"].path == tmp_path / "key"
     assert config.destinations["x"].url.path == tmp_path / "url"
 
