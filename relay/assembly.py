@@ -264,9 +264,9 @@ def _destination(settings: Config, name: str) -> Destination:
     url = chosen.url.read()
     match chosen.type:
         case DestinationType.SLACK:
-            return SlackDestination(url, chosen.retry)
+            return SlackDestination(url, chosen.retry, thread=chosen.thread)
         case DestinationType.DISCORD:
-            return DiscordDestination(url, chosen.retry)
+            return DiscordDestination(url, chosen.retry, thread=chosen.thread)
         case DestinationType.CALLBACK:
             signers = config.read_signers(chosen.signing or settings.callbacks.signing)
             return CallbackDestination(url, signers, chosen.retry, with_raw=chosen.raw)

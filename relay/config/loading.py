@@ -31,8 +31,8 @@ _HARMLESS = re.compile(r"[\w .:/\[\]-]{0,80}")
 _SHOWN = {
     "listen", "grace", "level", "format", "name", "scopes", "allow_http", "allow_networks", "allow_hosts", "first",
     "max_gap", "give_up_after", "preset", "spec", "min_interval", "max_interval", "rate", "concurrency",
-    "detection_lag", "typical_duration", "deadline", "not_found_grace", "type", "raw", "status", "provider", "to",
-    "watches",
+    "detection_lag", "typical_duration", "deadline", "not_found_grace", "type", "raw", "thread", "status", "provider",
+    "to", "watches",
 }  # fmt: skip
 
 

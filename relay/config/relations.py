@@ -34,6 +34,11 @@ from relay.diagnostics import Path as KeyPath
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CALLBACK_ONLY = {"secret", "previous_secrets", "signing_key", "raw"}
+_THREADS = {
+    "slack": (re.compile(r"[0-9]{10}\.[0-9]{6}"), "1503435956.000247"),
+    "discord": (re.compile(r"[0-9]{15,21}"), "1048576123456789012"),
+}
+"""How each chat writes what a thread is called: the time of its first message, and a number."""
 TableT = TypeVar("TableT", bound=Table)
 
 
@@ -180,6 +185,8 @@ def _destination_errors(name: str, destination: DestinationTable) -> Iterator[Pr
             except ValueError as error:
                 yield Problem((*path, "url"), f'"url" {error}')
         yield from _signing_errors(path, destination)
+        if destination.thread is not None:
+            yield Problem((*path, "thread"), '"thread" is for the types slack and discord only')
         return
     if isinstance(destination.url, str):
         message = (
@@ -188,6 +195,9 @@ def _destination_errors(name: str, destination: DestinationTable) -> Iterator[Pr
         yield Problem((*path, "url"), message)
     for key in sorted(destination.model_fields_set & _CALLBACK_ONLY):
         yield Problem((*path, key), f'"{key}" is for the type callback only')
+    pattern, example = _THREADS[destination.type]
+    if destination.thread is not None and not pattern.fullmatch(destination.thread):
+        yield Problem((*path, "thread"), f'a {destination.type} thread is written as in "{example}"')
 
 
 def _signing_errors(path: KeyPath, destination: DestinationTable) -> Iterator[Problem]:

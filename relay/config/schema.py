@@ -287,6 +287,7 @@ class DestinationTable(Table):
     previous_secrets: list[SecretReference] = Field(default_factory=list)
     signing_key: SecretReference | None = None
     raw: bool = False
+    thread: Name | None = None
     retry: RetryTable = RetryTable()
 
 

@@ -118,6 +118,7 @@ def _destination(
         url=Plain(table.url) if isinstance(table.url, str) else Secret((*place, "url"), table.url, folder, env),
         signing=signing if kind is DestinationType.CALLBACK else None,
         raw=table.raw,
+        thread=table.thread,
         retry=_retry(table.retry),
     )
 

@@ -128,7 +128,7 @@ class Destination:
     """A named place that routes and watches send events to.
 
     `signing` and `raw` are a callback's only: what signs it, and whether it
-    carries the provider's last body.
+    carries the provider's last body.  `thread` is a chat's.
     """
 
     name: str
@@ -136,6 +136,7 @@ class Destination:
     url: Secret | Plain
     signing: Signing | None
     raw: bool
+    thread: str | None
     retry: RetryPolicy
 
 

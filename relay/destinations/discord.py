@@ -84,16 +84,20 @@ _BLOCKED_WAIT_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class DiscordDestination:
-    """Posts to one webhook, whose `url` is its credential."""
+    """Posts to one webhook, whose `url` is its credential; `thread` is the id of one in its channel.
+
+    Forums and media channels take messages in threads only.
+    """
 
     url: str = field(repr=False)
     retry: RetryPolicy
+    thread: str | None = None
 
     def request(self, delivery: Delivery, event: Event, now: float) -> Request:
         """See Destination; plain text once Discord refused the embed."""
         told = notice(delivery, event, now)
         content = _plain(told) if wants_plain(delivery) else {"embeds": [_embed(told)]}
-        return post_json(webhook_url(self.url), {**content, "allowed_mentions": _NO_MENTIONS})
+        return self._post(content)
 
     def verdict(self, response: Response, now: float) -> Verdict:
         """See Destination.
@@ -119,14 +123,17 @@ class DiscordDestination:
             return refused(summary(response))
         return again(response, now)
 
+    def _post(self, content: Mapping[str, object]) -> Request:
+        return post_json(webhook_url(self.url, self.thread), {**content, "allowed_mentions": _NO_MENTIONS})
+
 
 def _code(body: Mapping[str, object]) -> int | None:
     code = body.get("code")
     return code if isinstance(code, int) else None
 
 
-def webhook_url(url: str) -> str:
-    """Return the URL to post to.
+def webhook_url(url: str, thread: str | None = None) -> str:
+    """Return the URL to post to, into `thread` rather than the one that `url` names, if any.
 
     With `wait=true`, because otherwise "a message that is not saved does not
     return an error"; with Discord's former domain replaced by the present one.
@@ -136,8 +143,9 @@ def webhook_url(url: str) -> str:
     host, slash, path = place.partition("/")
     if host.lower() in ("discordapp.com", "ptb.discordapp.com", "canary.discordapp.com"):
         host = host.lower().replace("discordapp.com", "discord.com")
-    kept = [pair for pair in query.split("&") if pair and pair.partition("=")[0] != "wait"]
-    return f"{scheme}{separator}{host}{slash}{path}?{'&'.join([*kept, 'wait=true'])}"
+    ours = {"wait": "true"} if thread is None else {"wait": "true", "thread_id": thread}
+    kept = [pair for pair in query.split("&") if pair and pair.partition("=")[0] not in ours]
+    return f"{scheme}{separator}{host}{slash}{path}?{'&'.join([*kept, *map('='.join, ours.items())])}"
 
 
 def _embed(told: Notice) -> Mapping[str, object]:

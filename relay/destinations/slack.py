@@ -65,16 +65,21 @@ _LATER = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class SlackDestination:
-    """Posts to one incoming webhook, whose `url` is its credential."""
+    """Posts to one incoming webhook, whose `url` is its credential.
+
+    `thread` is the `ts` of the message to reply to.  It has to be known: the
+    webhook's answer does not tell it, so that relay cannot reply to its own.
+    """
 
     url: str = field(repr=False)
     retry: RetryPolicy
+    thread: str | None = None
 
     def request(self, delivery: Delivery, event: Event, now: float) -> Request:
         """See Destination; plain text once Slack refused the blocks."""
         told = notice(delivery, event, now)
         content = {"text": _plain(told)} if wants_plain(delivery) else _rich(told)
-        return post_json(self.url, {**content, "unfurl_links": False, "unfurl_media": False})
+        return self._post(content)
 
     def verdict(self, response: Response, now: float) -> Verdict:
         """See Destination.
@@ -95,6 +100,10 @@ class SlackDestination:
                 VerdictKind.DELIVERED, None if code == "ok" else f"Slack did not say ok: {summary(response)}"
             )
         return again(response, now)
+
+    def _post(self, content: Mapping[str, object]) -> Request:
+        place = {} if self.thread is None else {"thread_ts": self.thread}
+        return post_json(self.url, {**content, **place, "unfurl_links": False, "unfurl_media": False})
 
 
 def _code(response: Response) -> str:

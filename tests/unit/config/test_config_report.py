@@ -133,6 +133,17 @@ def test_a_slip_is_answered_with_what_was_meant(report, text, message, hint):
         ('[callbacks]\nretry = { first = "2h", max_gap = "1h" }', "first", 'longer than "max_gap"'),
         ('[destinations.x]\ntype = "callback"\nurl = "x.test/hook"', "url", "must be a URL"),
         ('[destinations.x]\ntype = "slack"\nurl = { env = "U" }\nraw = true', "raw", "is for the type callback only"),
+        (
+            '[destinations.x]\ntype = "callback"\nurl = "https://x.test"\nthread = "1"',
+            "thread",
+            "slack and discord only",
+        ),
+        ('[destinations.x]\ntype = "slack"\nurl = { env = "U" }\nthread = "12"', "thread", '"1503435956.000247"'),
+        (
+            '[destinations.x]\ntype = "discord"\nurl = { env = "U" }\nthread = "general"',
+            "thread",
+            "a discord thread is",
+        ),
         ('[destinations.x]\nurl = { env = "U" }', "destinations.x", 'the key "type" is missing'),
         ("[[routes]]\nto = []", "to", "must not be empty"),
         ('[providers."a:b"]\npreset = "getimg"', 'providers."a:b"', "is not a name"),

@@ -58,6 +58,21 @@ def test_a_completed_job_shows_its_facts_and_a_link(delivery: Delivery, complete
     }
 
 
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (URL, f"{URL}?wait=true&thread_id=1048576123456789012"),
+        (f"{URL}?thread_id=7&wait=false", f"{URL}?wait=true&thread_id=1048576123456789012"),
+    ],
+)
+def test_a_message_goes_into_a_thread(
+    url: str, expected: str, delivery: Delivery, completed: Event, noon: float
+) -> None:
+    threaded = DiscordDestination(url, RetryPolicy(), thread="1048576123456789012")
+
+    assert threaded.request(delivery, completed, noon).url == expected
+
+
 def test_a_moderated_job_says_so_in_words(delivery: Delivery, moderated: Event, noon: float) -> None:
     assert embed_of(delivery, moderated, noon) == {
         "title": "nanogpt job failed",

@@ -182,6 +182,14 @@ def test_after_refused_blocks_the_next_attempt_is_plain(
     }
 
 
+def test_a_message_goes_into_a_thread(after: Callable[[str | None], Delivery], completed: Event, noon: float) -> None:
+    threaded = SlackDestination("https://hooks.slack.com/services/T0/B0/x", RetryPolicy(), thread="1503435956.000247")
+
+    for reason in (None, SLACK.verdict(Response(400, body=b"invalid_blocks"), noon).reason):
+        message = json.loads(threaded.request(after(reason), completed, noon).body or b"")
+        assert message["thread_ts"] == "1503435956.000247"
+
+
 def test_other_reasons_leave_the_layout_alone(
     after: Callable[[str | None], Delivery], completed: Event, noon: float
 ) -> None:
