@@ -17,6 +17,7 @@ from relay.core.duration import format_duration, parse_duration
 from relay.core.errors import InvalidValue, RelayError
 from relay.core.event import greeting_event
 from relay.core.hazard import prior
+from relay.core.outlook import Contention, Outlook
 from relay.core.ports import Clock, Destination, Outgoing, Transport
 from relay.core.routing import Route
 from relay.core.schedule import Bounds, next_poll
@@ -75,8 +76,9 @@ def _pacing_doubts(provider: config.Provider, defaults: DefaultValues, detection
         if provider.rate.limit / provider.rate.window_s > limit.limit / limit.window_s:
             yield _doubt((*path, "rate"), f"the provider allows {defaults.rate}")
     if provider.deadline_s is not None:
+        expected = Outlook(prior(following.typical_s), age_s=0.0)
         first_s = next_poll(
-            following.hazard, following.bounds, age_s=0.0, now=0.0, deadline=math.inf, hint_s=None, sample=0.0
+            expected, following.bounds, Contention(), now=0.0, deadline=math.inf, hint_s=None, sample=0.0
         )
         if provider.deadline_s < first_s:
             shown = format_duration(first_s)
@@ -134,7 +136,7 @@ def _following(provider: config.Provider, defaults: DefaultValues, detection_lag
     most_s = provider.max_interval_s or parse_duration(defaults.max_interval)
     grace_s = provider.not_found_grace_s
     return Following(
-        hazard=prior(provider.typical_duration_s or parse_duration(defaults.typical_duration)),
+        typical_s=provider.typical_duration_s or parse_duration(defaults.typical_duration),
         bounds=Bounds(lag_s, least_s, max(most_s, least_s)),
         not_found_grace_s=parse_duration(defaults.not_found_grace) if grace_s is None else grace_s,
     )
@@ -164,6 +166,7 @@ def followed(settings: Config, pollers: Mapping[str, Poller]) -> dict[str, Follo
         name: Followed(
             provider=poller.account.provider,
             following=poller.account.following,
+            expectations=poller.experience,
             deadline_s=deadline_s(settings, name),
             wake=poller.wakeup.set,
         )

@@ -11,11 +11,15 @@ from relay.core.budget import Budget, Rate
 from relay.core.errors import InvalidValue, RelayError, StoreError
 from relay.core.event import outcome_event, provider_event
 from relay.core.http import Request, Response, TransportError
+from relay.core.lessons import Lessons, added, lessons
 from relay.core.observation import Answer, Observation, Trouble, TroubleKind
+from relay.core.outlook import Contention
 from relay.core.ports import Clock, Ending, Entropy, Provider, Store, Transport
 from relay.core.routing import Route, operator_targets, routed_targets
+from relay.core.schedule import contention
 from relay.core.standing import Footing, Standing, after_answer, attributed
 from relay.core.watch import Continue, End, Following, Watch, decide
+from relay.experience import Experience
 from relay.metrics import Metrics
 
 log = structlog.get_logger("relay.poller")
@@ -26,6 +30,12 @@ _LEASE_S = 3 * POLL_TIMEOUT_S + 10
 """A claimed watch may wait for a free slot, be asked about, and need a second request."""
 _LONGEST_WAIT_S = 30.0
 """The loop looks at least this often, so that a jump of the wall clock is noticed."""
+_CONTENTION_EVERY_S = 5.0
+"""How old the known demand on a shared budget may be."""
+_CONTENTION_SHARE = 0.02
+"""How much of the time may go into asking for it, however many watches there are."""
+_PLANNED_SHARE = 0.9
+"""How much of the budget is planned with: the rest is for first looks and for polls that failed."""
 _RAMP_S = 3.0
 """Over this time after the start the credential's concurrency is opened."""
 _MAX_STEPS = 2
@@ -68,6 +78,7 @@ class Poller:
         on_event: Callable[[], None],
     ) -> None:
         self.account = account
+        self.experience = Experience(account.name, account.following.typical_s)
         self.wakeup = asyncio.Event()
         self.ticked_at = clock.monotonic()
         self._store = store
@@ -83,6 +94,7 @@ class Poller:
         self._outstanding = 0
         self._started_at = clock.monotonic()
         self._budget = Budget.fresh(account.rate, clock.monotonic()) if account.rate else None
+        self._contention_due = -math.inf
         self._unsent = 0
         self._unwritten: list[Continue] = []
         self._writing = False
@@ -101,6 +113,8 @@ class Poller:
         if account.rate != self.account.rate:
             self._budget = Budget.fresh(account.rate, self._clock.monotonic()) if account.rate else None
         self.account, self._routes = account, routes
+        self.experience.expect(account.following.typical_s)
+        self._contention_due = -math.inf
         self._secrets = None
         if self._standing.probing:
             self._standing = replace(self._standing, rest_until=0.0)
@@ -114,6 +128,7 @@ class Poller:
     async def run(self) -> None:
         """Poll until stopped."""
         self._standing = (await self._store.standings()).get(self.account.name, Standing())
+        self.experience.remember(await self._store.evidence(self.account.name))
         async with asyncio.TaskGroup() as polls:
             while not self._stopping:
                 await self._clock.wait(self.wakeup, await self._round(polls))
@@ -121,6 +136,7 @@ class Poller:
     async def run_once(self) -> int:
         """Poll everything that is due and allowed now; return how many polls that were."""
         async with asyncio.TaskGroup() as polls:
+            await self._share_budget()
             claimed = await self._claim()
             for watch in claimed:
                 polls.create_task(self._follow(watch))
@@ -132,6 +148,7 @@ class Poller:
         if self._outstanding > self._open_slots():  # enough is claimed; a poll that ends wakes us
             return _LONGEST_WAIT_S
         try:
+            await self._share_budget()
             for watch in await self._claim():
                 polls.create_task(self._follow(watch))
             return await self._idle_s()
@@ -139,6 +156,22 @@ class Poller:
             self._metrics.loop_errors.labels("poller").inc()
             self._log.error("watches.claim_failed", error=str(error))
             return 1.0
+
+    async def _share_budget(self) -> None:
+        """Learn on what terms the watches share the budget, where there is one."""
+        started, rate = self._clock.monotonic(), self.account.rate
+        if rate is None:
+            self.experience.contention = Contention()
+        elif started >= self._contention_due:
+            asked = await self._store.demand(self.account.name)
+            self.experience.contention = contention(
+                asked.watches,
+                asked.total,
+                _PLANNED_SHARE / rate.interval_s,
+                self.account.following.bounds.max_interval_s,
+            )
+            now = self._clock.monotonic()
+            self._contention_due = now + max(_CONTENTION_EVERY_S, (now - started) / _CONTENTION_SHARE)
 
     async def _claim(self) -> list[Watch]:
         now = self._clock.now()
@@ -229,10 +262,14 @@ class Poller:
     async def _settle(self, watch: Watch, answer: Answer) -> None:
         now = self._clock.now()
         answer = await self._mind(watch, answer, now)
-        transition = decide(watch, answer, self.account.following, now=now, sample=self._entropy.sample())
+        taught = lessons(watch, answer, self.experience, now) if isinstance(answer, Observation) else {}
+        transition = decide(
+            watch, answer, self.account.following, self.experience, now=now, sample=self._entropy.sample()
+        )
         if isinstance(transition, End):
-            await self._end(watch, transition, now)
+            await self._end(watch, transition, taught, now)
         else:
+            self.experience.learn(taught)
             await self._go_on(watch, transition, now)
 
     async def _ask(self, watch: Watch) -> Answer:
@@ -316,8 +353,8 @@ class Poller:
         finally:
             self._writing = False
 
-    async def _end(self, watch: Watch, transition: End, now: float) -> None:
-        seen = transition.observation
+    async def _end(self, watch: Watch, transition: End, taught: Lessons, now: float) -> None:
+        seen, unsaved = transition.observation, self.experience.take()
         ending = Ending(
             watch_id=watch.id,
             status=seen.status,
@@ -325,9 +362,17 @@ class Poller:
             model=seen.model,
             event=outcome_event(watch, seen, now),
             routed=routed_targets(watch, seen.status, self._routes),
+            lessons=added(unsaved, taught),
         )
-        if not await self._store.finalize_watch(ending, now):
+        ended = False
+        try:
+            ended = await self._store.finalize_watch(ending, now)
+        finally:
+            if not ended:  # it had ended before, or will be polled again: either way it teaches once
+                self.experience.give_back(unsaved)
+        if not ended:
             return
+        self.experience.learn(taught, saved=True)
         self._metrics.outcomes.labels(self.account.name, seen.status).inc()
         self._log.info(
             "watch.ended",

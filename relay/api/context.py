@@ -8,6 +8,7 @@ from aiohttp import web
 from relay.config import Changes
 from relay.core.access import Token
 from relay.core.delivery import Verdict
+from relay.core.outlook import Expectations
 from relay.core.ports import Clock, Entropy, Provider, Store
 from relay.core.watch import Following, Target
 from relay.health import Health
@@ -17,10 +18,11 @@ from relay.signals import EndSignals
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """A provider as the API needs it: its rules, its defaults, and its loop's wake-up."""
+    """A provider as the API needs it: its rules, what is expected of its jobs, and its loop's wake-up."""
 
     provider: Provider
     following: Following
+    expectations: Expectations
     deadline_s: float
     wake: Callable[[], None]
 

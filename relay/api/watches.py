@@ -28,8 +28,9 @@ from relay.core.duration import parse_duration
 from relay.core.errors import InvalidValue, NotFound
 from relay.core.instant import parse_instant
 from relay.core.observation import Job, Status
+from relay.core.outlook import Lifetime, outlook
 from relay.core.ports import Added, WatchFilter, WatchView
-from relay.core.schedule import next_poll
+from relay.core.schedule import demand, next_poll
 from relay.core.watch import NewWatch, Target
 
 MAX_WAIT_S = 60.0
@@ -112,12 +113,14 @@ def new_watch(wanted: WatchRequest, context: Context, caller: Caller) -> NewWatc
     targets = _targets(wanted, context, errors)
     if errors or followed is None:
         raise ApiProblem.of_fields(errors)
+    next_poll_at, asked = _first_poll(followed, now, deadline, context.entropy.sample())
     return NewWatch(
         id=ids.watch_id(now, context.entropy.bytes(ids.ENTROPY_BYTES)),
         provider=wanted.provider,
         job=job,
         deadline=deadline,
-        next_poll_at=_first_poll(followed, now, deadline, context.entropy.sample()),
+        next_poll_at=next_poll_at,
+        demand=asked,
         targets=targets,
         metadata=wanted.metadata,
         owner=caller.owner,
@@ -139,11 +142,20 @@ def _targets(wanted: WatchRequest, context: Context, errors: list[InvalidValue])
     return tuple(targets)
 
 
-def _first_poll(followed: Followed, now: float, deadline: float, sample: float) -> float:
-    following = followed.following
-    return next_poll(
-        following.hazard, following.bounds, age_s=0.0, now=now, deadline=deadline, hint_s=None, sample=sample
+def _first_poll(followed: Followed, now: float, deadline: float, sample: float) -> tuple[float, float]:
+    """Return when a new watch is polled first, and what it asks of its budget until then."""
+    expectations = followed.expectations
+    expected = outlook(Lifetime(began_at=now), None, expectations, now)
+    moment = next_poll(
+        expected,
+        followed.following.bounds,
+        expectations.contention,
+        now=now,
+        deadline=deadline,
+        hint_s=None,
+        sample=sample,
     )
+    return moment, demand(expected, moment - now)
 
 
 def _not_configured(name: str, known: Sequence[str] | object) -> str:

@@ -7,6 +7,7 @@ from typing import Protocol
 from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement, Verdict
 from relay.core.event import Event
 from relay.core.http import Request, Response
+from relay.core.learning import Evidence, Kind, Trace
 from relay.core.observation import Answer, Job, Status
 from relay.core.retry import RetryPolicy
 from relay.core.standing import Standing
@@ -171,6 +172,7 @@ class Ending:
     """Everything that one transaction writes when a watch ends.
 
     The event's targets are those of the routes; the store adds the watch's own.
+    `lessons` is what is to be added to what is known of durations.
     """
 
     watch_id: str
@@ -179,6 +181,15 @@ class Ending:
     model: str | None
     event: Event
     routed: tuple[Target, ...] = ()
+    lessons: Mapping[Kind, Sequence[Trace]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """How many live watches share a budget, and the sum of what each asks of it."""
+
+    watches: int
+    total: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +245,14 @@ class Store(Protocol):
 
     async def next_watch_due(self, provider: str, after: float) -> float | None:
         """Return when the next live watch of a provider is due, of those due later than `after`."""
+        ...
+
+    async def demand(self, provider: str) -> Demand:
+        """Return what the live watches of a provider ask of its budget."""
+        ...
+
+    async def evidence(self, provider: str) -> Mapping[Kind, Evidence]:
+        """Return what the jobs of a provider have taught about durations."""
         ...
 
     async def claim_due_deliveries(

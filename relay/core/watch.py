@@ -6,11 +6,11 @@ an outcome.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from relay.core.hazard import Hazard
 from relay.core.observation import Answer, Job, JobError, Observation, Status, Trouble, TroubleKind
-from relay.core.schedule import Bounds, next_poll, retry_failed_poll
+from relay.core.outlook import Expectations, Lifetime, estimated_end_at, outlook
+from relay.core.schedule import Bounds, demand, next_poll, retry_failed_poll
 
 MISSING_CONFIRMATIONS = 3
 """How many times in a row the provider must deny a job before we believe it."""
@@ -23,6 +23,9 @@ _BLIND_MIN_S, _BLIND_MAX_S = 60.0, 86400.0
 
 _UNAUTHORIZED_BLIND_S = 7 * 86400.0
 """The same while the credential is refused: someone has to bring a new key."""
+
+_OLDEST_JOB_S = 30 * 86400.0
+"""The provider's word that a job was made longer than this before it was watched is not believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class NewWatch:
     job: Job
     deadline: float
     next_poll_at: float
+    demand: float = 0.0
     targets: tuple[Target, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     model: str | None = None
@@ -58,9 +62,11 @@ class NewWatch:
 class Watch:
     """A stored watch.
 
-    `failed_polls` and `missing_polls` count answers in a row; `running_since`
-    is when we first saw the job leave the queue; `last_error` is the last
-    trouble in one line, None after a poll that worked.
+    `failed_polls` and `missing_polls` count answers in a row; `last_error` is
+    the last trouble in one line, None after a poll that worked.  `began_at` is
+    when the job was made, by the provider's word; `seen_at` when it was last
+    seen not to have ended; `running_since` about when it left the queue, None
+    where it was never seen to wait; `estimated_end_at` the provider's guess.
     """
 
     id: str
@@ -70,40 +76,62 @@ class Watch:
     created_at: float
     deadline: float
     next_poll_at: float
+    demand: float = 0.0
     metadata: Mapping[str, str] = field(default_factory=dict)
     model: str | None = None
     owner: str | None = None
     provider_status: str | None = None
     progress: float | None = None
     last_poll_at: float | None = None
+    began_at: float | None = None
+    seen_at: float | None = None
     running_since: float | None = None
+    estimated_end_at: float | None = None
     polls: int = 0
     failed_polls: int = 0
     missing_polls: int = 0
     last_error: str | None = None
     finalized_at: float | None = None
 
+    @property
+    def life(self) -> Lifetime:
+        """What the expectation of a live watch is told by."""
+        return Lifetime(
+            began_at=self.created_at if self.began_at is None else self.began_at,
+            running_since=self.running_since,
+            waiting=self.seen_at is not None and self.status is Status.QUEUED,
+            estimated_end_at=self.estimated_end_at,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """What polling a provider's jobs goes by: believed durations, bounds, and patience."""
+    """How a provider's jobs are followed: how long they are said to take, the bounds of polling, and patience."""
 
-    hazard: Hazard
+    typical_s: float
     bounds: Bounds
     not_found_grace_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Continue:
-    """The watch goes on; the fields are its new values."""
+    """The watch goes on; the fields are its new values.
+
+    `demand` is what it asks of its budget until the next poll: see
+    `relay.core.schedule.demand`.
+    """
 
     watch_id: str
     status: Status
     next_poll_at: float
+    demand: float
     provider_status: str | None
     model: str | None
     progress: float | None
+    began_at: float | None
+    seen_at: float | None
     running_since: float | None
+    estimated_end_at: float | None
     failed_polls: int
     missing_polls: int
     last_error: str | None
@@ -120,13 +148,15 @@ class End:
 Transition = Continue | End
 
 
-def decide(watch: Watch, answer: Answer, following: Following, *, now: float, sample: float) -> Transition:
+def decide(
+    watch: Watch, answer: Answer, following: Following, expectations: Expectations, *, now: float, sample: float
+) -> Transition:
     """Return what `answer`, which arrived at `now`, makes of a live watch.
 
-    `sample` is uniform in [0, 1) and only spreads the next poll.
+    `expectations` are those of the watch's provider; `sample` is uniform in [0, 1) and only spreads the next poll.
     """
     if isinstance(answer, Observation):
-        return _observed(watch, answer, following, now, sample)
+        return _observed(watch, answer, following, expectations, now, sample)
     if answer.kind is TroubleKind.MISSING:
         return _missing(watch, answer, following, now, sample)
     if now >= watch.deadline + _blind_patience_s(watch, answer):
@@ -148,35 +178,64 @@ def decide(watch: Watch, answer: Answer, following: Following, *, now: float, sa
     )
 
 
-def _observed(watch: Watch, seen: Observation, following: Following, now: float, sample: float) -> Transition:
+def _observed(
+    watch: Watch, seen: Observation, following: Following, expectations: Expectations, now: float, sample: float
+) -> Transition:
     if seen.status.terminal:
         return End(watch.id, seen)
     if now >= watch.deadline:
         literal = seen.provider_status or seen.status
         return End(watch.id, _timed_out(watch, f'the deadline passed while the job was "{literal}"', seen))
-    running_since = watch.running_since
-    if running_since is None and seen.status is Status.RUNNING:
-        running_since = now
+    life = lifetime(watch, seen, now)
+    model = seen.model or watch.model
+    expected = outlook(life, model, expectations, now)
+    next_poll_at = next_poll(
+        expected,
+        following.bounds,
+        expectations.contention,
+        now=now,
+        deadline=watch.deadline,
+        hint_s=seen.poll_after_s,
+        sample=sample,
+    )
     return Continue(
         watch_id=watch.id,
         status=seen.status,
-        next_poll_at=next_poll(
-            following.hazard,
-            following.bounds,
-            age_s=now - watch.created_at,
-            now=now,
-            deadline=watch.deadline,
-            hint_s=seen.poll_after_s,
-            sample=sample,
-        ),
+        next_poll_at=next_poll_at,
+        demand=demand(expected, next_poll_at - now),
         provider_status=seen.provider_status,
-        model=seen.model or watch.model,
+        model=model,
         progress=seen.progress if seen.progress is not None else watch.progress,
-        running_since=running_since,
+        began_at=life.began_at,
+        seen_at=now,
+        running_since=life.running_since,
+        estimated_end_at=life.estimated_end_at,
         failed_polls=0,
         missing_polls=0,
         last_error=None,
     )
+
+
+def lifetime(watch: Watch, seen: Observation, now: float) -> Lifetime:
+    """Return the life of a watch's job as an observation of it, made at `now`, shows it.
+
+    A job that was last seen to wait left the queue about halfway since then.
+    """
+    before = watch.life
+    told = seen.created_at if watch.seen_at is None else None
+    began_at = before.began_at
+    if told is not None and watch.created_at - _OLDEST_JOB_S <= told <= now:
+        began_at = told
+    running_since = watch.running_since
+    if before.waiting and seen.status is Status.RUNNING and watch.seen_at is not None and running_since is None:
+        running_since = (watch.seen_at + now) / 2
+    life = Lifetime(began_at, running_since, waiting=seen.status is Status.QUEUED)
+    if seen.status is not Status.RUNNING:
+        return life
+    guess = estimated_end_at(
+        progress=seen.progress, eta_s=seen.eta_s, running_for_s=life.age_s(life.phase, now), now=now
+    )
+    return replace(life, estimated_end_at=guess)
 
 
 def _missing(watch: Watch, answer: Trouble, following: Following, now: float, sample: float) -> Transition:
@@ -213,10 +272,14 @@ def _after_trouble(
         watch_id=watch.id,
         status=watch.status,
         next_poll_at=next_poll_at,
+        demand=watch.demand,
         provider_status=watch.provider_status,
         model=watch.model,
         progress=watch.progress,
+        began_at=watch.began_at,
+        seen_at=watch.seen_at,
         running_since=watch.running_since,
+        estimated_end_at=watch.estimated_end_at,
         failed_polls=failed_polls,
         missing_polls=missing_polls,
         last_error=f"{trouble.kind}: {trouble.detail}",

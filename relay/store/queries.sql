@@ -1,6 +1,7 @@
 -- name: insert_watch
-INSERT INTO watches (id, provider, job_id, params, metadata, owner, status, model, created_at, deadline, next_poll_at)
-VALUES (:id, :provider, :job_id, :params, :metadata, :owner, 'queued', :model, :now, :deadline, :next_poll_at)
+INSERT INTO watches (id, provider, job_id, params, metadata, owner, status, model, created_at, deadline, next_poll_at,
+                     demand)
+VALUES (:id, :provider, :job_id, :params, :metadata, :owner, 'queued', :model, :now, :deadline, :next_poll_at, :demand)
 ON CONFLICT (provider, job_id) DO NOTHING;
 
 -- name: insert_target
@@ -53,11 +54,17 @@ DELETE FROM watches WHERE id = :id;
 UPDATE watches SET next_poll_at = min(next_poll_at, :now) WHERE id = :id AND finalized_at IS NULL RETURNING id;
 
 -- name: claim_due_watches
+-- Of those longest overdue, the ones that waited longest by their own measure: a job that is looked at
+-- every few seconds does not queue behind a wave of others that are looked at every few minutes.
 UPDATE watches SET leased_until = :until
 WHERE id IN (
-    SELECT id FROM watches
-    WHERE provider = :provider AND finalized_at IS NULL AND next_poll_at <= :now AND leased_until <= :now
-    ORDER BY next_poll_at
+    SELECT id FROM (
+        SELECT id, next_poll_at, coalesce(last_poll_at, created_at) AS asked_at FROM watches
+        WHERE provider = :provider AND finalized_at IS NULL AND next_poll_at <= :now AND leased_until <= :now
+        ORDER BY next_poll_at
+        LIMIT max(:limit, 500)
+    )
+    ORDER BY (:now - asked_at) / max(next_poll_at - asked_at, 0.1) DESC, next_poll_at
     LIMIT :limit
 )
 RETURNING *;
@@ -65,7 +72,8 @@ RETURNING *;
 -- name: record_poll
 UPDATE watches
 SET status = :status, provider_status = :provider_status, model = :model, progress = :progress,
-    next_poll_at = :next_poll_at, leased_until = 0, last_poll_at = :now, running_since = :running_since,
+    next_poll_at = :next_poll_at, leased_until = 0, last_poll_at = :now, demand = :demand,
+    began_at = :began_at, seen_at = :seen_at, running_since = :running_since, estimated_end_at = :estimated_end_at,
     polls = polls + 1, failed_polls = :failed_polls, missing_polls = :missing_polls, last_error = :last_error
 WHERE id = :id AND finalized_at IS NULL;
 
@@ -89,6 +97,29 @@ ON CONFLICT DO NOTHING;
 -- name: next_watch_due
 SELECT min(next_poll_at) AS due FROM watches
 WHERE provider = :provider AND finalized_at IS NULL AND next_poll_at > :after;
+
+-- name: demand
+SELECT count(*) AS watches, total(demand) AS total FROM watches WHERE provider = :provider AND finalized_at IS NULL;
+
+-- name: durations_of_provider
+SELECT * FROM durations WHERE provider = :provider ORDER BY updated_at;
+
+-- name: durations_of_kinds
+SELECT durations.* FROM json_each(:kinds) AS kind JOIN durations
+    ON provider = kind.value ->> 0 AND phase = kind.value ->> 1 AND model = kind.value ->> 2;
+
+-- name: set_duration
+INSERT INTO durations (provider, phase, model, updated_at, drift, events, exposure)
+VALUES (:provider, :phase, :model, :now, :drift, :events, :exposure)
+ON CONFLICT (provider, phase, model) DO UPDATE
+SET updated_at = excluded.updated_at, drift = excluded.drift, events = excluded.events, exposure = excluded.exposure;
+
+-- name: forget_durations
+DELETE FROM durations WHERE provider = :provider AND (phase, model) IN (
+    SELECT phase, model FROM durations
+    WHERE provider = :provider AND model != ''
+    ORDER BY updated_at DESC LIMIT -1 OFFSET :kept
+);
 
 -- name: claim_due_deliveries
 -- A skip scan over the lanes with pending deliveries, so that a lane with a long

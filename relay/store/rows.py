@@ -1,14 +1,19 @@
 """Rows to values and back."""
 
 import json
+import struct
 from collections.abc import Mapping, Sequence
 
 from relay.core.delivery import Attempt, Delivery, DeliveryState, Trigger, VerdictKind
 from relay.core.event import Event
+from relay.core.hazard import BINS
+from relay.core.learning import Evidence, Kind, Phase
 from relay.core.observation import Job, Status
 from relay.core.standing import Footing, Standing
 from relay.core.watch import Continue, NewWatch, Target, Watch
 from relay.store.writer import Row
+
+_BINS = struct.Struct(f"<{BINS}d")
 
 
 def watch(row: Row) -> Watch:
@@ -27,7 +32,11 @@ def watch(row: Row) -> Watch:
         provider_status=row["provider_status"],
         progress=row["progress"],
         last_poll_at=row["last_poll_at"],
+        demand=row["demand"],
+        began_at=row["began_at"],
+        seen_at=row["seen_at"],
         running_since=row["running_since"],
+        estimated_end_at=row["estimated_end_at"],
         polls=row["polls"],
         failed_polls=row["failed_polls"],
         missing_polls=row["missing_polls"],
@@ -49,6 +58,7 @@ def new_watch(new: NewWatch, now: float) -> dict[str, object]:
         "now": now,
         "deadline": new.deadline,
         "next_poll_at": new.next_poll_at,
+        "demand": new.demand,
     }
 
 
@@ -133,10 +143,35 @@ def poll_columns(transition: Continue, now: float) -> dict[str, object]:
         "progress": transition.progress,
         "next_poll_at": transition.next_poll_at,
         "now": now,
+        "demand": transition.demand,
+        "began_at": transition.began_at,
+        "seen_at": transition.seen_at,
         "running_since": transition.running_since,
+        "estimated_end_at": transition.estimated_end_at,
         "failed_polls": transition.failed_polls,
         "missing_polls": transition.missing_polls,
         "last_error": transition.last_error,
+    }
+
+
+def evidence(row: Row) -> tuple[Kind, Evidence]:
+    """Return the kind of duration of a row, and what is known of it."""
+    return (
+        Kind(row["provider"], Phase(row["phase"]), row["model"] or None),
+        Evidence(_BINS.unpack(row["events"]), _BINS.unpack(row["exposure"]), row["drift"]),
+    )
+
+
+def evidence_columns(kind: Kind, known: Evidence, now: float) -> dict[str, object]:
+    """Return the columns of what is known of a kind of duration."""
+    return {
+        "provider": kind.provider,
+        "phase": kind.phase,
+        "model": kind.model or "",
+        "now": now,
+        "drift": known.drift,
+        "events": _BINS.pack(*known.events),
+        "exposure": _BINS.pack(*known.exposure),
     }
 
 

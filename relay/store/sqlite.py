@@ -16,12 +16,14 @@ import aiosqlite
 from relay.core.delivery import Attempt, DeliveryState, Settlement
 from relay.core.errors import Conflict, NotFound, StoreError
 from relay.core.event import Event
+from relay.core.learning import Evidence, Kind
 from relay.core.observation import Status
 from relay.core.ports import (
     Added,
     Counts,
     DeliveryFilter,
     DeliveryView,
+    Demand,
     Ending,
     Outgoing,
     WatchFilter,
@@ -30,6 +32,7 @@ from relay.core.ports import (
 from relay.core.standing import Standing
 from relay.core.watch import Continue, NewWatch, Target, Watch
 from relay.store import rows
+from relay.store.durations import write_lessons
 from relay.store.opening import FileLock, connect, open_writer
 from relay.store.outbox import insert_deliveries, insert_event
 from relay.store.sql import queries
@@ -48,7 +51,7 @@ async def open_sqlite(path: Path) -> AsyncIterator["SqliteStore"]:
         try:
             reading = await connect(path, read_only=True)
             try:
-                writer = Writer(writing)
+                writer = Writer(writing, write_lessons)
                 # Not a TaskGroup: errors of the block have to leave it as they are.
                 commits = asyncio.get_running_loop().create_task(writer.run(), name="store-writer")
                 try:
@@ -209,6 +212,7 @@ class SqliteStore:
             own = await transaction.fetch("targets_of_watches", ids=rows.text([ending.watch_id]))
             targets = [*map(rows.target, own), *ending.routed]
             await insert_deliveries(transaction, ending.watch_id, event.id, targets, now)
+            transaction.teach(ending.lessons, now)
             return True
 
         return await self._writer.commit(write)
@@ -217,6 +221,15 @@ class SqliteStore:
         """See Store."""
         due: float | None = (await self._read("next_watch_due", provider=provider, after=after))[0]["due"]
         return due
+
+    async def demand(self, provider: str) -> Demand:
+        """See Store."""
+        (row,) = await self._read("demand", provider=provider)
+        return Demand(watches=row["watches"], total=row["total"])
+
+    async def evidence(self, provider: str) -> Mapping[Kind, Evidence]:
+        """See Store."""
+        return dict(map(rows.evidence, await self._read("durations_of_provider", provider=provider)))
 
     # delivering
 

@@ -2,12 +2,13 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import aiosqlite
 
 from relay.core.errors import StoreError
+from relay.core.learning import Kind, Trace
 from relay.store.sql import queries
 
 T = TypeVar("T")
@@ -23,6 +24,14 @@ class Transaction:
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
+        self.lessons: dict[Kind, list[Trace]] = {}
+        self.taught_at = 0.0
+
+    def teach(self, lessons: Mapping[Kind, Sequence[Trace]], now: float) -> None:
+        """Have what was learned at `now` written with this transaction, together with what its other writes taught."""
+        for kind, traces in lessons.items():
+            self.lessons.setdefault(kind, []).extend(traces)
+        self.taught_at = max(self.taught_at, now)
 
     async def fetch(self, name: str, **params: object) -> list[Row]:
         """Run a named query and return its rows."""
@@ -41,12 +50,13 @@ class Writer:
 
     `commit` returns once the write is durable.  A batch that fails is rolled
     back and its writes are run again one by one, so that each fails alone:
-    a write must therefore depend on nothing but the database.
+    a write must therefore depend on nothing but the database.  `finish` is run
+    once per commit, after its writes.
     """
 
-    def __init__(self, connection: aiosqlite.Connection) -> None:
+    def __init__(self, connection: aiosqlite.Connection, finish: Callable[[Transaction], Awaitable[None]]) -> None:
         self._connection = connection
-        self._transaction = Transaction(connection)
+        self._finish = finish
         self._waiting: asyncio.Queue[tuple[Write[Any], asyncio.Future[Any]] | None] = asyncio.Queue()
         self._stopped = False
 
@@ -93,9 +103,11 @@ class Writer:
             _resolve(future, result=result)
 
     async def _in_transaction(self, writes: list[Write[Any]]) -> list[Any]:
+        transaction = Transaction(self._connection)
         await self._connection.execute("BEGIN IMMEDIATE")
         try:
-            results = [await write(self._transaction) for write in writes]
+            results = [await write(transaction) for write in writes]
+            await self._finish(transaction)
             await self._connection.execute("COMMIT")
         except BaseException:
             if self._connection.in_transaction:

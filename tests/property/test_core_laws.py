@@ -4,15 +4,18 @@ import math
 
 from hypothesis import given
 from hypothesis import strategies as st
+from support.expecting import Fixed
 
 from relay.core import ids
 from relay.core.budget import Budget, Rate
 from relay.core.duration import format_duration, parse_duration
-from relay.core.hazard import Hazard, prior
+from relay.core.hazard import BINS, Hazard, mixture, prior
 from relay.core.http import MAX_WAIT_S, rate_reset_s, retry_after_s
 from relay.core.instant import iso, parse_instant
+from relay.core.learning import Evidence, Trace, believed, ended, survived
+from relay.core.outlook import Contention, Lifetime, Outlook, outlook
 from relay.core.retry import RetryPolicy, next_attempt
-from relay.core.schedule import Bounds, next_poll, retry_failed_poll
+from relay.core.schedule import Bounds, best_next_age, contention, next_poll, retry_failed_poll
 from relay.core.text import clean, one_line
 
 NOW = 1_795_255_200.0
@@ -23,37 +26,112 @@ samples = st.floats(0, 1, exclude_max=True)
 clocks = st.floats(0, 4e9)
 
 
-@st.composite
-def hazards(draw: st.DrawFn) -> Hazard:
-    """Any hazard between one end in a millisecond and one in a year."""
-    widths = draw(st.lists(st.floats(0.01, 1e5), max_size=8))
-    edges = [0.0]
-    for width in widths:
-        edges.append(edges[-1] + width)
-    rates = draw(st.lists(st.floats(3e-8, 1e3), min_size=len(edges), max_size=len(edges)))
-    return Hazard.of(tuple(edges), tuple(rates))
+rates_of_bins = st.lists(st.floats(0, 1e9), min_size=BINS, max_size=BINS)
+few_rates = st.tuples(st.floats(0, 1e3), st.integers(0, BINS), st.floats(0, 1e3)).map(
+    lambda parts: [parts[0]] * parts[1] + [parts[2]] * (BINS - parts[1])
+)
+hazards = (rates_of_bins | few_rates).map(Hazard.of) | st.floats(0.1, 1e7).map(prior)
+ages = st.floats(0, 1e7)
+shares = st.floats(0, 0.999999)
 
 
-priors = st.floats(0.1, 1e7).map(prior)
+@given(
+    rates_of_bins.map(lambda rates: Hazard.of(min(rate, 1.0) for rate in rates)) | st.floats(1, 1e7).map(prior),
+    ages,
+    shares,
+)
+def test_a_quantile_is_no_younger_than_the_job_and_has_the_share_ended_that_it_says(
+    hazard: Hazard, age: float, share: float
+) -> None:
+    moment = hazard.quantile(share, age=age)
+
+    assert moment >= age
+    assert math.isclose(hazard.integral(moment) - hazard.integral(age), -math.log1p(-share), rel_tol=1e-6, abs_tol=1e-6)
 
 
-@given(hazards() | priors, st.floats(0, 1e6))
-def test_root_integral_and_age_at_are_inverse(hazard: Hazard, age: float) -> None:
-    assert math.isclose(hazard.age_at(hazard.root_integral(age)), age, rel_tol=1e-6, abs_tol=1e-6)
-
-
-@given(hazards() | priors, st.floats(0, 1e6), st.floats(0, 1e6))
-def test_the_root_integral_never_falls(hazard: Hazard, one: float, other: float) -> None:
-    low, high = sorted((hazard.root_integral(one), hazard.root_integral(other)))
-
-    assert (low, high) == (hazard.root_integral(min(one, other)), hazard.root_integral(max(one, other)))
-
-
-@given(hazards())
+@given(hazards)
 def test_the_expected_inverse_root_lies_between_those_of_the_rates(hazard: Hazard) -> None:
     roots = [1 / math.sqrt(rate) for rate in hazard.rates]
 
     assert min(roots) * (1 - 1e-9) <= hazard.mean_inverse_root <= max(roots) * (1 + 1e-9)
+
+
+@given(hazards, hazards, shares)
+def test_a_mixture_lies_between_its_parts(one: Hazard, other: Hazard, share: float) -> None:
+    both = mixture([(share, one), (1 - share, other)])
+
+    for rate, first, second in zip(both.rates, one.rates, other.rates, strict=True):
+        assert min(first, second) * (1 - 1e-6) - 1e-9 <= rate <= max(first, second) * (1 + 1e-6) + 1e-9
+
+
+@given(hazards, ages, st.floats(1e-9, 1e12))
+def test_the_best_next_look_is_ahead(hazard: Hazard, age: float, price: float) -> None:
+    assert age < best_next_age(hazard, age, price) < math.inf or age > 1e6
+
+
+strange_ages = st.floats(-1e9, 1e9) | st.sampled_from([0.0, 0.3, -0.0, 86400.0, 30 * 86400.0, 1e-300])
+
+
+@st.composite
+def traces(draw: st.DrawFn) -> Trace:
+    one, two, three = draw(strange_ages), draw(strange_ages), draw(strange_ages)
+    if draw(st.booleans()):
+        return survived(one, two)
+    return ended(one, two, three, draw(hazards), exact=draw(st.booleans()))
+
+
+@given(st.lists(traces(), max_size=20), st.floats(0.1, 1e7))
+def test_whatever_clocks_say_the_model_stays_finite_and_the_schedule_within_its_bounds(
+    seen: list[Trace], typical_s: float
+) -> None:
+    """Clock jumps, no and negative durations, jobs of a month: every belief is a hazard, every poll ahead."""
+    evidence = Evidence().plus(seen)
+    hazard = believed(evidence, prior(typical_s))
+
+    assert all(math.isfinite(value) and value >= 0 for value in (*evidence.events, *evidence.exposure))
+    assert evidence.jobs <= len(seen) + 1e-6
+    assert all(0 < rate < math.inf for rate in hazard.rates)
+    for age in (0.0, 0.3, 60.0, 1e6):
+        moment = next_poll(
+            Outlook(hazard, age), Bounds(2, 1, 30), Contention(), now=NOW, deadline=NOW + 1e6, hint_s=None, sample=0.5
+        )
+        assert NOW + 1 - TICK_S <= moment <= NOW + 30 + TICK_S
+
+
+@given(traces())
+def test_a_trace_holds_one_end_or_none_and_no_negative_seconds(trace: Trace) -> None:
+    assert math.isclose(sum(trace.events), 0.0 if trace.surprise is None else 1.0, abs_tol=1e-9)
+    assert min(trace.exposure) >= 0
+    assert trace.first + len(trace.exposure) <= BINS
+    assert trace.surprise is None or abs(trace.surprise) <= math.sqrt(3) + 1e-9
+
+
+@given(
+    hazards,
+    st.floats(0, 1e6),
+    st.none() | st.floats(-1e9, 1e9),
+    st.booleans(),
+)
+def test_what_a_provider_estimates_leaves_the_expectation_a_hazard(
+    hazard: Hazard, age_s: float, estimate_s: float | None, waiting: bool
+) -> None:
+    life = Lifetime(NOW - age_s, waiting=waiting, estimated_end_at=None if estimate_s is None else NOW + estimate_s)
+
+    expected = outlook(life, None, Fixed(hazard, seen=9.0), NOW)
+
+    assert all(0 < rate < math.inf for rate in expected.hazard.rates)
+    assert 0 <= expected.remaining_s(0.1) <= expected.remaining_s(0.9) < math.inf
+
+
+@given(st.integers(0, 10**6), st.floats(0, 1e9), st.floats(1e-6, 1e4), st.floats(1, 86400))
+def test_under_any_budget_turns_take_at_most_half_of_it(
+    watches: int, total: float, polls_per_s: float, usual_s: float
+) -> None:
+    terms = contention(watches, total, polls_per_s, usual_s)
+
+    assert terms.longest_s >= usual_s
+    assert watches / terms.longest_s <= polls_per_s / 2 * (1 + 1e-9)
+    assert math.isfinite(terms.price)
 
 
 @st.composite
@@ -63,27 +141,34 @@ def bounds(draw: st.DrawFn) -> Bounds:
 
 
 @given(
-    hazard=hazards() | priors,
+    hazard=hazards,
     bounds=bounds(),
-    age_s=st.floats(-100, 1e6),
+    age_s=st.floats(0, 1e6),
+    terms=st.builds(Contention, st.floats(0, 1e9), st.floats(0, 7200)),
     ahead_s=st.floats(-1e5, 1e6),
     hint_s=st.none() | st.floats(0, 1e5),
     sample=samples,
 )
 def test_the_next_poll_is_ahead_within_its_bounds_and_never_oversleeps_the_deadline(
-    hazard: Hazard, bounds: Bounds, age_s: float, ahead_s: float, hint_s: float | None, sample: float
+    hazard: Hazard,
+    bounds: Bounds,
+    age_s: float,
+    terms: Contention,
+    ahead_s: float,
+    hint_s: float | None,
+    sample: float,
 ) -> None:
-    deadline = NOW + ahead_s
+    deadline, longest_s = NOW + ahead_s, max(bounds.max_interval_s, terms.longest_s)
 
-    moment = next_poll(hazard, bounds, age_s=age_s, now=NOW, deadline=deadline, hint_s=hint_s, sample=sample)
+    moment = next_poll(Outlook(hazard, age_s), bounds, terms, now=NOW, deadline=deadline, hint_s=hint_s, sample=sample)
 
     assert math.isfinite(moment)
     assert moment > NOW
-    assert moment <= NOW + bounds.max_interval_s + TICK_S
+    assert moment <= NOW + longest_s + TICK_S
     if deadline > NOW:
         assert moment <= deadline
     if moment != deadline:
-        floor = max(bounds.min_interval_s, min(hint_s or 0.0, bounds.max_interval_s))
+        floor = max(bounds.min_interval_s, min(hint_s or 0.0, longest_s))
         assert moment >= NOW + floor - TICK_S
 
 

@@ -19,12 +19,12 @@ from relay.core.access import Scope, Token
 from relay.core.delivery import Attempt, DeliveryState, Settlement, Trigger, Verdict, VerdictKind
 from relay.core.errors import InvalidValue, RelayError
 from relay.core.event import outcome_event
-from relay.core.hazard import prior
 from relay.core.observation import JobError, Observation, Output, Status
 from relay.core.ports import DeliveryFilter, Ending, Store, WatchFilter
 from relay.core.schedule import Bounds
 from relay.core.standing import Footing, Standing
 from relay.core.watch import Following, Target
+from relay.experience import Experience
 from relay.health import STALE_AFTER_S, Health
 from relay.metrics import Metrics
 from relay.signals import EndSignals
@@ -54,7 +54,8 @@ class Api:
         self.url = ""
         self.refused = ""
         self.session: aiohttp.ClientSession
-        following = Following(prior(60), Bounds(2, 1, 30), 30)
+        following = Following(60.0, Bounds(2, 1, 30), 30)
+        self.experience = Experience("plain", 60.0)
         self.context = Context(
             store=store,
             clock=self.clock,
@@ -62,7 +63,11 @@ class Api:
             metrics=Metrics(),
             health=Health(store, self.clock, lambda: {"dispatcher": self.tick}),
             ends=self.ends,
-            providers={"plain": Followed(PlainProvider(), following, 600.0, lambda: self.woken.append("poller"))},
+            providers={
+                "plain": Followed(
+                    PlainProvider(), following, self.experience, 600.0, lambda: self.woken.append("poller")
+                )
+            },
             destinations={"ops": NamedDestination(OPS, "slack", self.greet)},
             callback_target=callback_target,
             wake_dispatcher=lambda: self.woken.append("dispatcher"),

@@ -1,7 +1,12 @@
 """The poller's rounds, on a real store and a scripted provider."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+import math
+import random
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -10,20 +15,22 @@ from support.doubles import EvenEntropy, ManualClock, PlainProvider, Reply, Scri
 
 from relay.core import ids
 from relay.core.budget import Rate
-from relay.core.errors import RelayError
+from relay.core.errors import RelayError, StoreError
 from relay.core.hazard import prior
 from relay.core.http import Fault, Request, Response, TransportError
+from relay.core.learning import Evidence, Kind, Phase, Trace, ended
 from relay.core.observation import Job, Status
-from relay.core.ports import Store
+from relay.core.outlook import Lifetime, outlook
+from relay.core.ports import Ending, Store
 from relay.core.routing import Route
-from relay.core.schedule import Bounds
+from relay.core.schedule import Bounds, demand
 from relay.core.standing import Footing
 from relay.core.watch import Following, NewWatch, Target
 from relay.metrics import Metrics
 from relay.poller import Account, Poller
 from relay.store import open_sqlite
 
-FOLLOWING = Following(prior(60.0), Bounds(2.0, 1.0, 30.0), not_found_grace_s=30.0)
+FOLLOWING = Following(60.0, Bounds(2.0, 1.0, 30.0), not_found_grace_s=30.0)
 OPS = Target("ops", "ops", name="ops")
 
 
@@ -84,6 +91,12 @@ class Bench:
 
     async def status(self, watch_id: str) -> Status:
         return (await self.store.watch(watch_id)).watch.status
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    with structlog.testing.capture_logs():
+        yield
 
 
 @pytest.fixture
@@ -331,3 +344,118 @@ async def test_a_jump_of_the_wall_clock_neither_stops_nor_storms(store: Store) -
 
     assert sum(ahead) <= 16
     assert sum(behind) > 0
+
+
+async def test_what_jobs_took_is_learned_stored_with_their_end_and_known_after_a_restart(bench: Bench) -> None:
+    for number in range(12):
+        await bench.watch(f"j{number}", says("running"), says("running"), says("completed"))
+    for _ in range(8):
+        await bench.step(10)
+
+    known = await bench.store.evidence("plain")
+
+    assert set(known) == {Kind("plain", Phase.JOB)}
+    assert known[Kind("plain", Phase.JOB)].jobs == pytest.approx(12, rel=0.02)
+    reborn = bench.new_poller()
+    async with asyncio.TaskGroup() as loops:
+        loops.create_task(reborn.run())
+        await asyncio.sleep(0)
+        reborn.stop()
+    assert reborn.experience.jobs(Phase.JOB, None) == pytest.approx(12, rel=0.02)
+
+
+async def test_an_end_that_could_not_be_stored_teaches_once_all_the_same(bench: Bench) -> None:
+    await bench.watch("a", says("running"), says("completed"))
+    await bench.step(5)
+    finalize = bench.store.finalize_watch
+
+    async def full(ending: Ending, now: float) -> bool:
+        raise StoreError("the disk is full")
+
+    bench.store.finalize_watch = full  # type: ignore[method-assign]
+    for _ in range(4):
+        assert await bench.step(101) == 1
+    bench.store.finalize_watch = finalize  # type: ignore[method-assign]
+    assert await bench.step(101) == 1
+
+    assert (await bench.store.evidence("plain"))[Kind("plain", Phase.JOB)].jobs == pytest.approx(1.0)
+    assert bench.poller.experience.jobs(Phase.JOB, None) == pytest.approx(1.0)
+
+
+def lasted(seconds: float) -> Trace:
+    return replace(ended(0.0, 0.0, seconds, prior(60.0), exact=True), surprise=0.0)
+
+
+@dataclass
+class Fleet:
+    """Jobs of one provider that end by themselves, and what a provider's own counter sees of the polls."""
+
+    clock: ManualClock
+    ends: dict[str, float] = field(default_factory=dict)
+    polls: list[tuple[float, str]] = field(default_factory=list)
+    found: dict[str, float] = field(default_factory=dict)
+
+    def answer(self, request: Request) -> Reply:
+        job_id, now = request.url.rpartition("/")[2], self.clock.now()
+        self.polls.append((now, job_id))
+        if now < self.ends[job_id]:
+            return says("running")
+        self.found[job_id] = now
+        return says("completed")
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_500_watches_on_60_polls_a_minute_all_get_their_turn_and_the_soonest_first(store: Store) -> None:
+    """100 jobs of about a minute among 400 of about two hours, told apart by their model.
+
+    Of 54 polls a minute, which keep any minute within 60, nine tenths are planned
+    with: nobody waits longer than 2 * 500 / 0.81 s, and the queue of those that
+    were added at once.
+    """
+    bench = Bench(store, concurrency=20, rate=Rate.parse("60/m"))
+    fleet = Fleet(bench.clock)
+    bench.transport.answer = fleet.answer
+    draw = random.Random(6)
+    short, long = (
+        [60 * math.exp(0.3 * draw.gauss(0, 1)) for _ in range(300)],
+        [7200 * math.exp(0.3 * draw.gauss(0, 1)) for _ in range(700)],
+    )
+    known = {
+        Kind("plain", Phase.JOB): Evidence().plus(map(lasted, [*short[:200], *long[:200]])),
+        Kind("plain", Phase.JOB, "short"): Evidence().plus(map(lasted, short[:200])),
+        Kind("plain", Phase.JOB, "long"): Evidence().plus(map(lasted, long[:200])),
+    }
+    bench.poller.experience.remember(known)
+
+    async def add(kind: str, seconds: float) -> None:
+        now = bench.clock.now()
+        job_id = f"{kind}-{len(fleet.ends)}"
+        fleet.ends[job_id] = now + seconds
+        expected = outlook(Lifetime(now), kind, bench.poller.experience, now)
+        new = NewWatch(ids.watch_id(now, draw.randbytes(10)), "plain", Job(job_id), now + 86400, now, model=kind)
+        await store.add_watches([replace(new, demand=demand(expected, 60.0))], now)
+
+    for seconds in long[200:600]:
+        await add("long", seconds)
+    for _ in range(900):
+        await bench.step(1)
+    for seconds in short[200:300]:
+        await add("short", seconds)
+        for _ in range(20):
+            await bench.step(1)
+
+    moments = [moment for moment, _ in fleet.polls]
+    for index, moment in enumerate(moments):
+        assert bisect_right(moments, moment + 59.999) - index <= 60
+    turns: dict[str, float] = {}
+    for moment, job_id in fleet.polls:
+        assert moment - turns.get(job_id, moment) <= 2 * 500 / 0.81 + 600
+        turns[job_id] = moment
+    assert turns.keys() == fleet.ends.keys()
+    lags = [
+        fleet.found[job_id] - end
+        for job_id, end in fleet.ends.items()
+        if job_id.startswith("short") and job_id in fleet.found
+    ]
+    assert len(lags) > 90
+    assert sum(lags) / len(lags) < 15  # by turns it would be half of 500 / 0.9 s

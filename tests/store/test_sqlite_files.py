@@ -11,6 +11,7 @@ import pytest
 from relay.core.errors import StoreError, StoreUnusable
 from relay.core.standing import Standing
 from relay.store import open_sqlite
+from relay.store.durations import write_lessons
 from relay.store.opening import connect, open_writer
 from relay.store.sql import schema_steps
 from relay.store.writer import Transaction, Writer
@@ -114,7 +115,7 @@ async def test_a_migration_that_fails_leaves_the_version_it_came_from(
 
 async def test_writers_that_share_a_commit_fail_alone(tmp_path: Path) -> None:
     connection = await open_writer(tmp_path / "relay.db")
-    writer = Writer(connection)
+    writer = Writer(connection, write_lessons)
 
     def recording(name: str, footing: str):  # type: ignore[no-untyped-def]
         async def write(transaction: Transaction) -> str:

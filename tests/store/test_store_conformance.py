@@ -9,8 +9,11 @@ from relay.core import ids
 from relay.core.delivery import Attempt, DeliveryState, Settlement, Trigger, VerdictKind
 from relay.core.errors import Conflict, NotFound
 from relay.core.event import outcome_event, provider_event
+from relay.core.hazard import prior
+from relay.core.learning import Evidence, Kind, Phase, Trace, survived
+from relay.core.learning import ended as ended_trace
 from relay.core.observation import Job, Observation, Output, Status
-from relay.core.ports import DeliveryFilter, Ending, Outgoing, Store, WatchFilter
+from relay.core.ports import DeliveryFilter, Demand, Ending, Outgoing, Store, WatchFilter
 from relay.core.standing import Footing, Standing
 from relay.core.watch import Continue, NewWatch, Target, Watch
 
@@ -212,7 +215,11 @@ class TestPolling:
                     provider_status="IN_PROGRESS",
                     model="veo2",
                     progress=0.5,
+                    demand=0.25,
+                    began_at=NOW - 3,
+                    seen_at=NOW + 6,
                     running_since=NOW + 5,
+                    estimated_end_at=NOW + 70,
                     failed_polls=2,
                     missing_polls=1,
                     last_error="unavailable: 503",
@@ -229,7 +236,11 @@ class TestPolling:
             provider_status="IN_PROGRESS",
             model="veo2",
             progress=0.5,
+            demand=0.25,
+            began_at=NOW - 3,
+            seen_at=NOW + 6,
             running_since=NOW + 5,
+            estimated_end_at=NOW + 70,
             polls=1,
             failed_polls=2,
             missing_polls=1,
@@ -237,6 +248,13 @@ class TestPolling:
             last_poll_at=NOW + 6,
         )
         assert await store.next_watch_due("getimg", after=NOW + 8) == NOW + 9
+
+    async def test_the_demand_on_a_budget_is_that_of_the_live_watches_of_its_provider(self, store: Store) -> None:
+        await added(store, new(1, demand=0.25), new(2, demand=0.5), new(3, provider="lumenfall", demand=8.0))
+        await ended(store, 4, demand=4.0)
+
+        assert await store.demand("getimg") == Demand(watches=2, total=0.75)
+        assert await store.demand("nobody") == Demand(watches=0, total=0.0)
 
     async def test_the_next_due_time_looks_beyond_an_instant_and_at_one_provider(self, store: Store) -> None:
         await added(store, new(1), new(7), new(3, provider="lumenfall"))
@@ -286,7 +304,22 @@ class TestEnding:
         before = await store.watch(watch.id)
 
         assert not await store.finalize_watch(ending(watch, Status.FAILED), NOW + 60)
-        late = Continue(watch.id, Status.RUNNING, NOW + 61, "x", None, None, None, 0, 0, None)
+        late = Continue(
+            watch_id=watch.id,
+            status=Status.RUNNING,
+            next_poll_at=NOW + 61,
+            demand=0.5,
+            provider_status="x",
+            model=None,
+            progress=None,
+            began_at=None,
+            seen_at=NOW + 60,
+            running_since=None,
+            estimated_end_at=None,
+            failed_polls=0,
+            missing_polls=0,
+            last_error=None,
+        )
         await store.record_polls([late], NOW + 60)
 
         assert await store.watch(watch.id) == before
@@ -519,3 +552,73 @@ class TestKeepingHouse:
 
     async def test_a_probe_of_a_working_store_passes(self, store: Store) -> None:
         await store.probe()
+
+
+WHOLE, RUN, SEED = Kind("getimg", Phase.JOB), Kind("getimg", Phase.RUN), Kind("getimg", Phase.JOB, "seed-1")
+
+
+def lasted(seconds: float) -> Trace:
+    return ended_trace(0.0, 0.0, seconds, prior(60.0), exact=True)
+
+
+class TestLearning:
+    async def teach(self, store: Store, number: int, lessons: dict[Kind, tuple[Trace, ...]]) -> bool:
+        (watch,) = await added(store, new(number))
+        return await store.finalize_watch(replace(ending(watch), lessons=lessons), NOW + 50)
+
+    async def test_what_an_end_teaches_is_known_from_its_commit_on(self, store: Store) -> None:
+        traces = (survived(0.0, 40.0), lasted(50.0))
+
+        await self.teach(store, 1, {WHOLE: traces, SEED: (lasted(50.0),)})
+
+        assert await store.evidence("getimg") == {
+            WHOLE: Evidence().plus(traces),
+            SEED: Evidence().plus([lasted(50.0)]),
+        }
+        assert await store.evidence("lumenfall") == {}
+
+    async def test_lessons_add_up_in_the_order_they_come(self, store: Store) -> None:
+        for number, seconds in enumerate((50.0, 70.0, 20.0)):
+            await self.teach(store, number, {WHOLE: (lasted(seconds),), RUN: (survived(0.0, seconds),)})
+
+        known = await store.evidence("getimg")
+
+        assert known[WHOLE].events == pytest.approx(Evidence().plus(map(lasted, (50.0, 70.0, 20.0))).events)
+        assert sum(known[RUN].exposure) == pytest.approx(140.0)
+
+    async def test_ends_that_come_at_once_all_teach(self, store: Store) -> None:
+        """However many share a commit, and whoever writes them."""
+        watches = await added(store, *(new(number) for number in range(40)))
+        await asyncio.gather(
+            *(
+                store.finalize_watch(replace(ending(watch), lessons={WHOLE: (survived(0.0, 10.0),)}), NOW + 50)
+                for watch in watches
+            )
+        )
+
+        assert sum((await store.evidence("getimg"))[WHOLE].exposure) == pytest.approx(400.0)
+
+    async def test_a_watch_that_had_ended_teaches_nothing_more(self, store: Store) -> None:
+        watch = await ended(store)
+
+        again = replace(ending(watch), lessons={WHOLE: (lasted(50.0),)})
+
+        assert not await store.finalize_watch(again, NOW + 60)
+        assert await store.evidence("getimg") == {}
+
+    async def test_a_new_model_for_every_job_pushes_out_the_oldest_models_and_never_the_whole(
+        self, store: Store
+    ) -> None:
+        await self.teach(store, 0, {WHOLE: (lasted(50.0),), SEED: (lasted(50.0),)})
+        (watch,) = await added(store, new(1))
+        for number in range(2, 260):
+            (watch,) = await added(store, new(number))
+            lessons = {Kind("getimg", Phase.JOB, f"model-{number}"): (lasted(50.0),)}
+            assert await store.finalize_watch(replace(ending(watch), lessons=lessons), NOW + 50 + number)
+
+        known = await store.evidence("getimg")
+
+        assert len(known) == 201
+        assert WHOLE in known
+        assert SEED not in known
+        assert Kind("getimg", Phase.JOB, "model-259") in known

@@ -1,10 +1,11 @@
 """What becomes of a watch when a poll comes back."""
 
+import math
 from dataclasses import replace
 
 import pytest
+from support.expecting import Fixed, constant
 
-from relay.core.hazard import Hazard
 from relay.core.observation import Cost, Job, JobError, Observation, Output, Status, Trouble, TroubleKind
 from relay.core.schedule import Bounds
 from relay.core.watch import Continue, End, Following, Watch, decide
@@ -22,21 +23,23 @@ WATCH = Watch(
     provider_status="IN_QUEUE",
     progress=0.1,
 )
-FOLLOWING = Following(Hazard.of((0.0,), (1 / 60,)), Bounds(2.0, 1.0, 30.0), not_found_grace_s=120.0)
-"""Exponential jobs and a lag of 2 s: a poll every 4 s."""
+FOLLOWING = Following(60.0, Bounds(2.0, 1.0, 30.0), not_found_grace_s=120.0)
+EXPECTED = Fixed(constant(60.0))
+EVERY_S = pytest.approx(60 * math.log(1 + math.sqrt(16) / 60 + 2 / 3 * 8 / 3600))
+"""Exponential jobs of a minute and a lag of 2 s, so a price c = 8/60: the law's interval with its second term."""
 
 BLIND = (TroubleKind.RATE_LIMITED, TroubleKind.REFUSED, TroubleKind.UNAVAILABLE, TroubleKind.MALFORMED)
 KEYLESS = (TroubleKind.UNAUTHORIZED, TroubleKind.FORBIDDEN)
 
 
 def go_on(watch: Watch, answer: Observation | Trouble, *, now: float, following: Following = FOLLOWING) -> Continue:
-    transition = decide(watch, answer, following, now=now, sample=0.0)
+    transition = decide(watch, answer, following, EXPECTED, now=now, sample=0.0)
     assert isinstance(transition, Continue)
     return transition
 
 
 def end(watch: Watch, answer: Observation | Trouble, *, now: float, following: Following = FOLLOWING) -> Observation:
-    transition = decide(watch, answer, following, now=now, sample=0.0)
+    transition = decide(watch, answer, following, EXPECTED, now=now, sample=0.0)
     assert isinstance(transition, End)
     assert transition.watch_id == watch.id
     return transition.observation
@@ -51,7 +54,11 @@ def after(watch: Watch, step: Continue) -> Watch:
         provider_status=step.provider_status,
         model=step.model,
         progress=step.progress,
+        demand=step.demand,
+        began_at=step.began_at,
+        seen_at=step.seen_at,
         running_since=step.running_since,
+        estimated_end_at=step.estimated_end_at,
         failed_polls=step.failed_polls,
         missing_polls=step.missing_polls,
         last_error=step.last_error,
@@ -67,17 +74,22 @@ def test_an_outcome_ends_the_watch_as_observed_even_after_the_deadline(status: S
 
 
 def test_a_poll_that_worked_updates_the_watch_and_clears_every_trouble() -> None:
+    """A rate of one a minute asks for sqrt(1/120) of the budget."""
     troubled = replace(WATCH, failed_polls=4, missing_polls=2, last_error="unavailable: HTTP 502")
-    seen = Observation(Status.RUNNING, "IN_PROGRESS", model="seed-2", progress=0.4)
+    seen = Observation(Status.RUNNING, "IN_PROGRESS", model="seed-2", progress=0.04)
 
     assert go_on(troubled, seen, now=BORN + 30) == Continue(
         watch_id="wat_1",
         status=Status.RUNNING,
-        next_poll_at=pytest.approx(BORN + 34),
+        next_poll_at=pytest.approx(BORN + 30 + EVERY_S.expected),
+        demand=pytest.approx(math.sqrt(1 / 120)),
         provider_status="IN_PROGRESS",
         model="seed-2",
-        progress=0.4,
-        running_since=BORN + 30,
+        progress=0.04,
+        began_at=BORN,
+        seen_at=BORN + 30,
+        running_since=None,
+        estimated_end_at=None,
         failed_polls=0,
         missing_polls=0,
         last_error=None,
@@ -91,14 +103,45 @@ def test_what_a_poll_does_not_tell_stays_known_but_the_literal_is_always_the_las
     assert go_on(WATCH, Observation(Status.QUEUED, progress=0.0), now=BORN + 30).progress == 0.0
 
 
-def test_running_since_is_set_once_and_survives_a_return_to_the_queue() -> None:
+def test_a_job_seen_to_wait_left_the_queue_halfway_to_the_look_that_found_it_running() -> None:
     running, queued = Observation(Status.RUNNING), Observation(Status.QUEUED)
 
-    started = after(WATCH, go_on(WATCH, running, now=BORN + 10))
-    assert started.running_since == BORN + 10
-    assert go_on(started, running, now=BORN + 20).running_since == BORN + 10
-    assert go_on(started, queued, now=BORN + 20).running_since == BORN + 10
-    assert go_on(started, Trouble(TroubleKind.MISSING, "404"), now=BORN + 20).running_since == BORN + 10
+    waiting = after(WATCH, go_on(WATCH, queued, now=BORN + 10))
+    assert waiting.running_since is None
+    started = after(waiting, go_on(waiting, running, now=BORN + 14))
+    assert started.running_since == BORN + 12
+    assert go_on(started, running, now=BORN + 20).running_since == BORN + 12
+    assert go_on(started, queued, now=BORN + 20).running_since == BORN + 12
+    assert go_on(started, Trouble(TroubleKind.MISSING, "404"), now=BORN + 20).running_since == BORN + 12
+
+
+def test_a_job_never_seen_to_wait_has_no_time_of_leaving_the_queue() -> None:
+    first = go_on(WATCH, Observation(Status.RUNNING), now=BORN + 10)
+
+    assert first.running_since is None
+    assert go_on(after(WATCH, first), Observation(Status.RUNNING), now=BORN + 20).running_since is None
+
+
+def test_the_first_look_tells_when_the_job_was_made_and_later_ones_do_not_change_it() -> None:
+    first = go_on(WATCH, Observation(Status.RUNNING, created_at=BORN - 40), now=BORN + 10)
+
+    assert first.began_at == BORN - 40
+    later = go_on(after(WATCH, first), Observation(Status.RUNNING, created_at=BORN - 900), now=BORN + 20)
+    assert later.began_at == BORN - 40
+
+
+def test_the_progress_of_a_running_job_is_an_estimate_of_its_end() -> None:
+    """Two fifths done in 30 s leave 45; in the queue, progress tells nothing."""
+    seen = Observation(Status.RUNNING, progress=0.4)
+
+    assert go_on(WATCH, seen, now=BORN + 30).estimated_end_at == pytest.approx(BORN + 75)
+    assert go_on(WATCH, replace(seen, status=Status.QUEUED), now=BORN + 30).estimated_end_at is None
+
+
+def test_trouble_leaves_the_time_of_the_last_sight_alone() -> None:
+    seen = after(WATCH, go_on(WATCH, Observation(Status.RUNNING), now=BORN + 10))
+
+    assert go_on(seen, Trouble(TroubleKind.UNAVAILABLE, "HTTP 502"), now=BORN + 20).seen_at == BORN + 10
 
 
 def test_the_providers_wish_for_the_next_poll_is_heard() -> None:
@@ -116,7 +159,7 @@ def test_a_true_reading_at_the_deadline_times_the_watch_out_with_what_was_read()
         raw='{"s":1}',
     )
 
-    assert isinstance(decide(WATCH, seen, FOLLOWING, now=WATCH.deadline - 0.001, sample=0.0), Continue)
+    assert isinstance(decide(WATCH, seen, FOLLOWING, EXPECTED, now=WATCH.deadline - 0.001, sample=0.0), Continue)
     assert end(WATCH, seen, now=WATCH.deadline) == Observation(
         Status.TIMED_OUT,
         "IN_PROGRESS",
@@ -138,16 +181,29 @@ def test_a_reading_without_a_literal_is_told_in_our_own_word() -> None:
 
 @pytest.mark.parametrize("kind", [*BLIND, *KEYLESS])
 def test_trouble_is_counted_noted_and_changes_nothing_that_is_known(kind: TroubleKind) -> None:
-    watch = replace(WATCH, failed_polls=2, missing_polls=1, running_since=BORN + 1)
+    watch = replace(
+        WATCH,
+        failed_polls=2,
+        missing_polls=1,
+        demand=0.25,
+        began_at=BORN - 3,
+        seen_at=BORN + 2,
+        running_since=BORN + 1,
+        estimated_end_at=BORN + 99,
+    )
 
     assert go_on(watch, Trouble(kind, "HTTP 5xx"), now=BORN + 30) == Continue(
         watch_id="wat_1",
         status=Status.QUEUED,
         next_poll_at=BORN + 34,
+        demand=0.25,
         provider_status="IN_QUEUE",
         model="seed-1",
         progress=0.1,
+        began_at=BORN - 3,
+        seen_at=BORN + 2,
         running_since=BORN + 1,
+        estimated_end_at=BORN + 99,
         failed_polls=3,
         missing_polls=1,
         last_error=f"{kind}: HTTP 5xx",
