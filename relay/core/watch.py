@@ -51,11 +51,11 @@ class NewWatch:
     job: Job
     deadline: float
     next_poll_at: float
-    demand: float = 0.0
     targets: tuple[Target, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     model: str | None = None
     owner: str | None = None
+    demand: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

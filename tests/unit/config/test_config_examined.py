@@ -84,7 +84,7 @@ def test_a_deadline_before_the_first_look_is_doubted(check):
     """With the time of that look; a deadline behind it is fine."""
     (told,) = check('[providers.getimg]\napi_key = { env = "KEY" }\ndeadline = "2s"\n')
 
-    assert told == "config.toml:3:1: warning: is shorter than the 6.3s after which a job is first looked at"
+    assert told == "config.toml:3:1: warning: is shorter than the 7.3s after which a job is first looked at"
     assert check('[providers.getimg]\napi_key = { env = "KEY" }\ndeadline = "20s"\n') == []
 
 
