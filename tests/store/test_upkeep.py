@@ -51,10 +51,10 @@ def content(path: Path) -> bytes:
 
 
 def damage(database: Path) -> None:
-    """Overwrite a page in the middle, as a failing disk does."""
+    """Overwrite pages in the middle, as a failing disk does: enough of them that some are of a table."""
     with database.open("r+b") as file:
         file.seek(database.stat().st_size // 2)
-        file.write(b"\xff" * 4096)
+        file.write(b"\xff" * 4096 * 16)
 
 
 async def test_a_copy_of_a_database_in_use_holds_what_was_committed(
