@@ -30,6 +30,7 @@ _COMMANDS = {
     "show": "relay.cli.watches:show",
     "status": "relay.cli.offline:status",
     "token": "relay.cli.offline:token",
+    "verify": "relay.cli.verify:verify",
     "wait": "relay.cli.wait:wait",
 }
 _SUMMARIES = {
@@ -50,6 +51,7 @@ _SUMMARIES = {
     "show": "Show everything about a watch.",
     "status": "Tell whether the daemon is well.",
     "token": "Make tokens for the API.",
+    "verify": "Tell whether a signed message is valid, and why not.",
     "wait": "Wait until jobs have ended.",
 }
 

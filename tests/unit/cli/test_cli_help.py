@@ -71,6 +71,7 @@ def test_what_resembles_no_command_gets_no_suggestion() -> None:
         ["add", "--help"],
         ["wait", "--help"],
         ["deliveries", "ls", "--help"],
+        ["verify", "--help"],
         ["token", "create", "x"],
     ],
     ids=" ".join,

@@ -1,90 +1,29 @@
-"""Verification of signatures, and the reading of secrets."""
+"""How messages are signed, and the reading of secrets."""
 
 import base64
 
 import pytest
 
-from relay.core.signing import TOLERANCE_S, SignatureMismatch, SigningSecret, signed_headers, verify
+from relay.core.signing import SigningSecret, signed_headers
 
 NOW = 1_795_255_200.75
 BODY = b'{"type":"job.completed"}'
 OLD, NEW = SigningSecret.of(b"o" * 24), SigningSecret.of(b"n" * 24)
 
 
-def headers(**changed: str) -> dict[str, str]:
-    return signed_headers([NEW], "dlv_1", NOW, BODY) | {f"webhook-{name}": value for name, value in changed.items()}
+def test_the_timestamp_is_the_whole_second_of_the_attempt() -> None:
+    assert signed_headers([NEW], "dlv_1", NOW, BODY) == {
+        "webhook-id": "dlv_1",
+        "webhook-timestamp": "1795255200",
+        "webhook-signature": NEW.sign("dlv_1", 1_795_255_200, BODY),
+    }
 
 
-def test_a_signed_message_verifies_and_gives_its_id() -> None:
-    assert verify(NEW, headers(), BODY, NOW) == "dlv_1"
+def test_during_a_rotation_the_current_secret_signs_first() -> None:
+    """Single spaces between, and none at the ends: some receivers split on nothing else."""
+    both = signed_headers([NEW, OLD], "dlv_1", NOW, BODY)["webhook-signature"]
 
-
-def test_during_a_rotation_both_secrets_verify_and_the_current_one_signs_first() -> None:
-    both = signed_headers([NEW, OLD], "dlv_1", NOW, BODY)
-
-    assert verify(NEW, both, BODY, NOW) == verify(OLD, both, BODY, NOW) == "dlv_1"
-    assert both["webhook-signature"].split(" ")[0] == headers()["webhook-signature"]
-
-
-@pytest.mark.parametrize("off_s", [-TOLERANCE_S, TOLERANCE_S])
-def test_a_clock_may_be_five_minutes_off_either_way_and_no_more(off_s: int) -> None:
-    signed = signed_headers([NEW], "dlv_1", 1_795_255_200, BODY)
-
-    assert verify(NEW, signed, BODY, 1_795_255_200 + off_s) == "dlv_1"
-    with pytest.raises(SignatureMismatch, match="webhook-timestamp is 301 s from this clock"):
-        verify(NEW, signed, BODY, 1_795_255_200 + off_s * 301 / 300)
-
-
-@pytest.mark.parametrize("name", ["id", "timestamp", "signature"])
-def test_each_header_is_needed(name: str) -> None:
-    lacking = headers()
-    del lacking[f"webhook-{name}"]
-
-    with pytest.raises(SignatureMismatch, match=f"the header webhook-{name} is missing"):
-        verify(NEW, lacking, BODY, NOW)
-
-
-@pytest.mark.parametrize(
-    "stamp",
-    [
-        "",
-        "now",
-        "1795255200.0",
-        " 1795255200",
-        "+1795255200",
-        "-1",
-        "01795255200",
-        "1_795_255_200",
-        "\u0661\u0667",  # Arabic digits
-        "9" * 400,
-        "9" * 5000,
-    ],
-)
-def test_a_timestamp_is_whole_seconds_as_the_sender_signed_them(stamp: str) -> None:
-    with pytest.raises(SignatureMismatch, match="webhook-timestamp is not a number of seconds"):
-        verify(NEW, headers(timestamp=stamp), BODY, NOW)
-
-
-def test_an_id_with_an_undecodable_byte_is_a_mismatch() -> None:
-    with pytest.raises(SignatureMismatch, match="webhook-id is not ASCII"):
-        verify(NEW, headers(id="dlv_\udcff"), BODY, NOW)
-
-
-@pytest.mark.parametrize("tokens", ["", "v1", "v1,", "v1,A", "v1,a,b", "v2,AAAA", "v1,\udcff", "é", "v1a,AAAA  v1,"])
-def test_no_token_however_odd_is_more_than_a_mismatch(tokens: str) -> None:
-    with pytest.raises(SignatureMismatch, match="no signature in webhook-signature"):
-        verify(NEW, headers(signature=tokens), BODY, NOW)
-
-
-def test_another_secret_body_id_or_time_is_a_mismatch() -> None:
-    with pytest.raises(SignatureMismatch):
-        verify(OLD, headers(), BODY, NOW)
-    with pytest.raises(SignatureMismatch):
-        verify(NEW, headers(), BODY + b" ", NOW)
-    with pytest.raises(SignatureMismatch):
-        verify(NEW, headers(id="dlv_2"), BODY, NOW)
-    with pytest.raises(SignatureMismatch):
-        verify(NEW, headers(timestamp="1795255201"), BODY, NOW)
+    assert both == f"{NEW.sign('dlv_1', 1_795_255_200, BODY)} {OLD.sign('dlv_1', 1_795_255_200, BODY)}"
 
 
 @pytest.mark.parametrize("length", [24, 25, 32, 64])
