@@ -17,6 +17,7 @@ from relay.core.duration import format_duration, parse_duration
 from relay.core.errors import InvalidValue, RelayError
 from relay.core.event import greeting_event
 from relay.core.hazard import prior
+from relay.core.headers import basic_authorization, checked_value
 from relay.core.outlook import Contention, Outlook
 from relay.core.ports import Clock, Destination, Outgoing, Transport
 from relay.core.routing import Route
@@ -272,4 +273,20 @@ def _destination(settings: Config, name: str) -> Destination:
             return DiscordDestination(url, chosen.retry, thread=chosen.thread)
         case DestinationType.CALLBACK:
             signers = config.read_signers(chosen.signing or settings.callbacks.signing)
-            return CallbackDestination(url, signers, chosen.retry, with_raw=chosen.raw)
+            return CallbackDestination(
+                url, signers, chosen.retry, with_raw=chosen.raw, thin=chosen.thin, headers=_headers(chosen)
+            )
+
+
+def _headers(chosen: config.Destination) -> dict[str, str]:
+    """Return what a callback's requests carry besides; raises RelayError for a value that no header can hold."""
+    headers = {}
+    for name, value in chosen.headers.items():
+        try:
+            headers[name] = checked_value(value.read())
+        except ValueError as error:
+            raise RelayError(f"destinations.{chosen.name}.headers.{name}: {error}") from None
+    if chosen.basic_auth is not None:
+        user, password = chosen.basic_auth.user, chosen.basic_auth.password.read()
+        headers["Authorization"] = basic_authorization(user.encode(), password.encode())
+    return headers

@@ -12,6 +12,7 @@ from relay.config.show import Setting, settings_in_force
 from relay.config.signing import Signing, read_signers, read_signing_key
 from relay.config.values import (
     Auth,
+    BasicAuth,
     Callbacks,
     Config,
     Destination,
@@ -29,6 +30,7 @@ from relay.config.values import (
 
 __all__ = [
     "Auth",
+    "BasicAuth",
     "Callbacks",
     "Changes",
     "Config",

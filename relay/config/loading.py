@@ -23,7 +23,8 @@ from relay.diagnostics import Path as KeyPath
 _LIMIT = 1024 * 1024
 _SYSTEM_WIDE = Path("/etc/relay/config.toml")
 _SECRETIVE = {
-    "api_key", "base_url", "hash", "previous_secrets", "proxy", "secret", "secrets", "signing_key", "url",
+    "api_key", "base_url", "hash", "headers", "password", "previous_secrets", "proxy", "secret", "secrets",
+    "signing_key", "url",
 }  # fmt: skip
 """Keys whose values are not shown, because they are secrets or, mistakenly, might be."""
 _HARMLESS = re.compile(r"[\w .:/\[\]-]{0,80}")
@@ -31,8 +32,8 @@ _HARMLESS = re.compile(r"[\w .:/\[\]-]{0,80}")
 _SHOWN = {
     "listen", "grace", "level", "format", "name", "scopes", "allow_http", "allow_networks", "allow_hosts", "first",
     "max_gap", "give_up_after", "preset", "spec", "min_interval", "max_interval", "rate", "concurrency",
-    "detection_lag", "typical_duration", "deadline", "not_found_grace", "type", "raw", "thread", "status", "provider",
-    "to", "watches",
+    "detection_lag", "typical_duration", "deadline", "not_found_grace", "type", "payload", "raw", "user", "thread",
+    "status", "provider", "to", "watches",
 }  # fmt: skip
 
 

@@ -29,11 +29,12 @@ from relay.config.schema import (
 from relay.config.secrets import WAYS_OUT
 from relay.config.settings import build_provider
 from relay.config.values import Provider, is_loopback
+from relay.core.headers import is_secretive
 from relay.diagnostics import Level, Problem, did_you_mean
 from relay.diagnostics import Path as KeyPath
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_CALLBACK_ONLY = {"secret", "previous_secrets", "signing_key", "raw"}
+_CALLBACK_ONLY = {"secret", "previous_secrets", "signing_key", "payload", "raw", "headers", "basic_auth"}
 _THREADS = {
     "slack": (re.compile(r"[0-9]{10}\.[0-9]{6}"), "1503435956.000247"),
     "discord": (re.compile(r"[0-9]{15,21}"), "1048576123456789012"),
@@ -185,6 +186,7 @@ def _destination_errors(name: str, destination: DestinationTable) -> Iterator[Pr
             except ValueError as error:
                 yield Problem((*path, "url"), f'"url" {error}')
         yield from _signing_errors(path, destination)
+        yield from _payload_errors(path, destination)
         if destination.thread is not None:
             yield Problem((*path, "thread"), '"thread" is for the types slack and discord only')
         return
@@ -206,6 +208,17 @@ def _signing_errors(path: KeyPath, destination: DestinationTable) -> Iterator[Pr
         if key in destination.model_fields_set and "secret" not in destination.model_fields_set:
             message = f'"{key}" goes with a "secret" that is this destination\'s own'
             yield Problem((*path, key), message, "or belongs under [callbacks], whose secret signs here")
+
+
+def _payload_errors(path: KeyPath, destination: DestinationTable) -> Iterator[Problem]:
+    if destination.payload == "thin" and destination.raw:
+        yield Problem((*path, "raw"), 'a thin payload is without the body that "raw" asks for')
+    for name, value in destination.headers.items():
+        if isinstance(value, str) and is_secretive(name):
+            message = f'"{name}" looks like a secret, which does not belong in this file'
+            yield Problem((*path, "headers", name), message, f"refer to it as {WAYS_OUT}")
+        if name.lower() == "authorization" and destination.basic_auth is not None:
+            yield Problem((*path, "headers", name), f'"{name}" is what basic_auth sets')
 
 
 def _retries(data: Mapping[str, Any]) -> Iterator[tuple[KeyPath, RetryTable]]:

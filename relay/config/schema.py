@@ -17,6 +17,7 @@ from relay.config.values import Listen
 from relay.core.address import IPNetwork, parse_hosts, parse_networks
 from relay.core.budget import Rate
 from relay.core.duration import parse_duration
+from relay.core.headers import checked_name, checked_value
 
 _LONGEST_S = 100 * 366 * 86400.0
 _HASH = re.compile(r"sha256:([0-9A-Fa-f]{64})")
@@ -135,6 +136,22 @@ def _proxy(value: object) -> Reference | str:
         ) from None
 
 
+def _header_value(value: object) -> Reference | str:
+    return checked_value(value) if isinstance(value, str) else parse_reference(value)
+
+
+def _distinct_headers(headers: dict[str, Reference | str]) -> dict[str, Reference | str]:
+    if len({name.lower() for name in headers}) < len(headers):
+        raise ValueError("names a header twice; case makes no difference")
+    return headers
+
+
+def _user_name(value: str) -> str:
+    if not value or ":" in value or not value.isprintable():
+        raise ValueError("must be printable, and without a colon")
+    return value
+
+
 _SECRET_SCHEMA: dict[str, Any] = {
     "oneOf": [
         {
@@ -172,6 +189,13 @@ DestinationUrl = Annotated[
     BeforeValidator(_destination_url),
     WithJsonSchema({"oneOf": [{"type": "string", "format": "uri"}, *_SECRET_SCHEMA["oneOf"]]}),
 ]
+HeaderName = Annotated[str, AfterValidator(checked_name)]
+HeaderValue = Annotated[
+    Reference | str,
+    BeforeValidator(_header_value),
+    WithJsonSchema({"oneOf": [{"type": "string"}, *_SECRET_SCHEMA["oneOf"]]}),
+]
+UserName = Annotated[str, AfterValidator(_user_name), WithJsonSchema({"type": "string", "pattern": "^[^:]+$"})]
 ProxyUrl = Annotated[
     Reference | str,
     BeforeValidator(_proxy),
@@ -278,6 +302,13 @@ class ProviderTable(Table):
     not_found_grace: Duration | None = None
 
 
+class BasicAuthTable(Table):
+    """Who relay is to a receiver that asks for a user and a password."""
+
+    user: UserName
+    password: SecretReference
+
+
 class DestinationTable(Table):
     """A named place that events go to."""
 
@@ -286,7 +317,10 @@ class DestinationTable(Table):
     secret: SecretReference | None = None
     previous_secrets: list[SecretReference] = Field(default_factory=list)
     signing_key: SecretReference | None = None
+    payload: Literal["full", "thin"] = "full"
     raw: bool = False
+    headers: Annotated[dict[HeaderName, HeaderValue], AfterValidator(_distinct_headers)] = Field(default_factory=dict)
+    basic_auth: BasicAuthTable | None = None
     thread: Name | None = None
     retry: RetryTable = RetryTable()
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from relay.config.schema import (
+    BasicAuthTable,
     CallbacksTable,
     ConfigTable,
     DestinationTable,
@@ -16,6 +17,7 @@ from relay.config.secrets import Plain, Reference, Secret
 from relay.config.signing import Signing
 from relay.config.values import (
     Auth,
+    BasicAuth,
     Callbacks,
     Config,
     Destination,
@@ -117,10 +119,24 @@ def _destination(
         type=kind,
         url=Plain(table.url) if isinstance(table.url, str) else Secret((*place, "url"), table.url, folder, env),
         signing=signing if kind is DestinationType.CALLBACK else None,
+        thin=table.payload == "thin",
         raw=table.raw,
+        headers={
+            key: Plain(value) if isinstance(value, str) else Secret((*place, "headers", key), value, folder, env)
+            for key, value in table.headers.items()
+        },
+        basic_auth=_basic_auth((*place, "basic_auth"), table.basic_auth, folder, env),
         thread=table.thread,
         retry=_retry(table.retry),
     )
+
+
+def _basic_auth(
+    place: tuple[str, ...], table: BasicAuthTable | None, folder: Path, env: Mapping[str, str]
+) -> BasicAuth | None:
+    if table is None:
+        return None
+    return BasicAuth(table.user, Secret((*place, "password"), table.password, folder, env))
 
 
 def _signing(

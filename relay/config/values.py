@@ -124,18 +124,30 @@ class DestinationType(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class BasicAuth:
+    """Who relay is to a receiver that asks for a user and a password."""
+
+    user: str
+    password: Secret
+
+
+@dataclass(frozen=True, slots=True)
 class Destination:
     """A named place that routes and watches send events to.
 
-    `signing` and `raw` are a callback's only: what signs it, and whether it
-    carries the provider's last body.  `thread` is a chat's.
+    `signing` to `basic_auth` are a callback's only: what signs it, whether it
+    carries ids and status alone, whether also the provider's last body, and what
+    else goes into its headers.  `thread` is a chat's.
     """
 
     name: str
     type: DestinationType
     url: Secret | Plain
     signing: Signing | None
+    thin: bool
     raw: bool
+    headers: Mapping[str, Secret | Plain]
+    basic_auth: BasicAuth | None
     thread: str | None
     retry: RetryPolicy
 
@@ -194,4 +206,6 @@ class Config:
         for destination in self.destinations.values():
             found += [destination.url] if isinstance(destination.url, Secret) else []
             found += destination.signing.secrets if destination.signing else ()
+            found += [value for value in destination.headers.values() if isinstance(value, Secret)]
+            found += [destination.basic_auth.password] if destination.basic_auth else []
         return tuple({secret.key: secret for secret in found}.values())

@@ -10,6 +10,8 @@ from relay.core.observation import Cost, JobError, Observation, Output
 from relay.core.standing import Standing
 from relay.core.watch import Watch
 
+_THIN = frozenset({"watch_id", "provider", "job_id", "status"})
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -33,11 +35,23 @@ class Event:
         data: dict[str, object] = json.loads(self.body)["data"]
         return data
 
-    def payload(self, *, with_raw: bool) -> bytes:
-        """Return the bytes to send, with the provider's own body spliced in on request."""
+    def payload(self, *, with_raw: bool = False, thin: bool = False) -> bytes:
+        """Return the bytes to send, with the provider's own body spliced in on request.
+
+        A `thin` payload names the watch and how it ended, and leaves out what may
+        be large or confidential: the receiver fetches that by the API.  An event
+        about no watch has nowhere to be fetched from, and is sent whole.
+        """
+        if thin and self.watch_id is not None:
+            return self._thin()
         if not with_raw:
             return self.body.encode()
         return f'{self.body[:-2]},"raw":{self.raw or "null"}}}}}'.encode()
+
+    def _thin(self) -> bytes:
+        body = json.loads(self.body)
+        data = {name: value for name, value in body["data"].items() if name in _THIN}
+        return _compact({**body, "data": data}).encode()
 
 
 def outcome_event(watch: Watch, seen: Observation, now: float) -> Event:

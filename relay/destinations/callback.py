@@ -1,6 +1,6 @@
 """Callbacks: the event as it is, signed by Standard Webhooks 1.0.0."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from relay.core.delivery import Delivery, Trigger, Verdict, VerdictKind
@@ -17,12 +17,17 @@ _STEERING = "webhook-delivery"
 
 @dataclass(frozen=True, slots=True)
 class CallbackDestination:
-    """Posts the event's own bytes to `url`; the first of `signers` is the current secret."""
+    """Posts the event's own bytes to `url`; the first of `signers` is the current secret.
+
+    `headers` go with every attempt, and outweigh a user in the URL.
+    """
 
     url: str = field(repr=False)
     signers: Sequence[Signer] = field(repr=False)
     retry: RetryPolicy
     with_raw: bool = False
+    thin: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def request(self, delivery: Delivery, event: Event, now: float) -> Request:
         """See Destination.
@@ -31,9 +36,9 @@ class CallbackDestination:
         attempt that a person asked for.
         """
         url, authorization = sendable(self.url)
-        body = event.payload(with_raw=self.with_raw)
-        headers = {**JSON_HEADERS, **signed_headers(self.signers, delivery.id, now, body)}
-        if authorization is not None:
+        body = event.payload(with_raw=self.with_raw, thin=self.thin)
+        headers = {**self.headers, **JSON_HEADERS, **signed_headers(self.signers, delivery.id, now, body)}
+        if authorization is not None and "authorization" not in map(str.lower, self.headers):
             headers["Authorization"] = authorization
         if delivery.trigger is Trigger.MANUAL:
             headers["relay-resend"] = "1"

@@ -3,11 +3,12 @@
 import ipaddress
 import re
 import unicodedata
-from base64 import b64encode
 from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes
 
 from yarl import URL
+
+from relay.core.headers import basic_authorization
 
 _ASCII = "".join(map(chr, range(0x21, 0x7F)))
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]*|[0-9]+")
@@ -61,9 +62,8 @@ def sendable(url: str) -> tuple[str, str | None]:
 
 
 def _basic(userinfo: str) -> str:
-    """Return the credentials as RFC 7617 sends them."""
     user, _, password = userinfo.partition(":")
-    return "Basic " + b64encode(unquote_to_bytes(user) + b":" + unquote_to_bytes(password)).decode()
+    return basic_authorization(unquote_to_bytes(user), unquote_to_bytes(password))
 
 
 def ascii_host(host: str) -> str:

@@ -21,7 +21,7 @@ PRESETS = ("getimg",)
 def everything(tmp_path) -> Path:
     """The example with every optional line switched on, and the files it refers to."""
     (tmp_path / "providers").mkdir()
-    for name in ("providers/mine.toml", "getimg-eu.key", "billing-secret"):
+    for name in ("providers/mine.toml", "getimg-eu.key", "billing-secret", "billing-password"):
         (tmp_path / name).write_text("whsec_" + "A" * 43)
     for name in ("signing-key", "billing-key"):
         (tmp_path / name).write_text(SigningKey.of(bytes(32)).text)
@@ -48,7 +48,9 @@ def settings(schema: dict[str, Any], node: dict[str, Any], prefix: str = "") -> 
 
 def present(value: object, prefix: str = "") -> Iterator[str]:
     """Yield every key of a file, in the same notation."""
-    named = prefix in (".providers", ".destinations") or re.fullmatch(r"\.providers\.\*\.secrets", prefix)
+    named = prefix in (".providers", ".destinations") or re.fullmatch(
+        r"\.(providers\.\*\.secrets|destinations\.\*\.headers)", prefix
+    )
     if isinstance(value, dict):
         yield prefix
         for name, below in value.items():
@@ -73,6 +75,7 @@ def test_every_optional_line_of_the_example_is_valid(everything, tmp_path):
     env = {
         "GETIMG_API_KEY": "k",
         "MINE_ACCOUNT": "a",
+        "BILLING_KEY": "k",
         "EGRESS_PROXY": "http://p:1",
         "CREDENTIALS_DIRECTORY": str(tmp_path),
     }

@@ -51,6 +51,7 @@ to = ["hook"]
         "destinations.hook.type": ('"callback"', "config.toml:11"),
         "destinations.hook.url": ('"***"', "config.toml:12"),
         "destinations.hook.previous_secrets": ("[]", "default"),
+        "destinations.hook.payload": ('"full"', "default"),
         "destinations.hook.raw": ("false", "default"),
         "destinations.hook.retry.first": ('"5s"', "default"),
         "destinations.hook.retry.max_gap": ('"6h"', "default"),

@@ -3,7 +3,7 @@
 import json
 
 from relay.core import ids
-from relay.core.event import Event, outcome_event, provider_event
+from relay.core.event import Event, greeting_event, outcome_event, provider_event
 from relay.core.observation import Cost, Job, JobError, Observation, Output, Status
 from relay.core.standing import Footing, Standing
 from relay.core.watch import Watch
@@ -98,6 +98,22 @@ def test_a_missing_raw_body_is_null_where_it_is_asked_for() -> None:
 
     assert json.loads(event.payload(with_raw=True))["data"]["raw"] is None
     assert "raw" not in event.data
+
+
+def test_a_thin_payload_names_the_watch_and_how_it_ended_and_no_more() -> None:
+    event = outcome_event(WATCH, FULL, NOW)
+
+    assert event.payload(thin=True) == (
+        b'{"type":"job.completed","timestamp":"2026-11-21T10:00:00.123Z","data":{'
+        b'"watch_id":"wat_1","provider":"getimg","job_id":"req-01H","status":"completed"}}'
+    )
+
+
+def test_an_event_about_no_watch_is_never_thin() -> None:
+    """There is nothing by which its receiver could look it up."""
+    event = greeting_event("ops", NOW)
+
+    assert event.payload(thin=True) == event.payload()
 
 
 def test_the_event_keeps_what_it_is_about() -> None:

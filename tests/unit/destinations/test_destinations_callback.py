@@ -63,6 +63,32 @@ def test_a_resend_by_hand_keeps_the_id_and_says_so(delivery: Delivery, completed
     assert (request.headers["webhook-id"], request.headers["relay-resend"]) == (delivery.id, "1")
 
 
+def test_a_thin_payload_is_what_is_signed(delivery: Delivery, completed: Event) -> None:
+    request = CallbackDestination(URL, [CURRENT], RetryPolicy(), thin=True).request(delivery, completed, time.time())
+    body = Webhook(CURRENT.text).verify(request.body or b"", dict(request.headers))
+    assert set(body["data"]) == {"watch_id", "provider", "job_id", "status"}
+
+
+def test_headers_of_ones_own_go_along(delivery: Delivery, completed: Event, noon: float) -> None:
+    destination = CallbackDestination(URL, [CURRENT], RetryPolicy(), headers={"X-Shop": "relay", "x-key": "k"})
+    assert destination.request(delivery, completed, noon).headers == {
+        "X-Shop": "relay",
+        "x-key": "k",
+        **CALLBACK.request(delivery, completed, noon).headers,
+    }
+    assert "relay" not in repr(destination)
+
+
+def test_an_authorization_of_ones_own_outweighs_the_urls_user(
+    delivery: Delivery, completed: Event, noon: float
+) -> None:
+    own = {"authorization": "Bearer t"}
+    destination = CallbackDestination("https://user@shop.example/", [CURRENT], RetryPolicy(), headers=own)
+    headers = destination.request(delivery, completed, noon).headers
+    assert headers["authorization"] == "Bearer t"
+    assert "Authorization" not in headers
+
+
 def test_userinfo_becomes_basic_authorization(delivery: Delivery, completed: Event, noon: float) -> None:
     request = sent("https://us%40er:p%3Ass@shop.example:8443/h?a=%2F", delivery, completed, noon)
     assert request.url == "https://shop.example:8443/h?a=%2F"
