@@ -235,6 +235,16 @@ def egress(settings: Config) -> Egress | None:
     return way
 
 
+def heartbeat_url(settings: Config) -> str | None:
+    """Return where signs of life go, if anywhere; raises RelayError for an address that is none."""
+    if settings.heartbeat.url is None:
+        return None
+    try:
+        return config.web_url(settings.heartbeat.url.read())
+    except ValueError as error:
+        raise RelayError(f"heartbeat.url {error}") from None
+
+
 def callback_policy(settings: Config) -> AddressPolicy:
     """Return which addresses callback URLs may lead to."""
     return AddressPolicy(settings.callbacks.allow_networks, settings.callbacks.allow_hosts)

@@ -22,7 +22,7 @@ from relay.core.errors import RelayError, StoreError
 from relay.core.ports import Clock, Entropy, Store
 from relay.engine import Engine, Ground
 from relay.log import SecretMask
-from relay.maintenance import PRUNE_EVERY_S, Maintenance, prune
+from relay.maintenance import OVERDUE_EVERY_S, PRUNE_EVERY_S, Maintenance, Overdue, prune
 from relay.metrics import Metrics
 from relay.store import open_sqlite
 from relay.transport import open_transport
@@ -31,6 +31,7 @@ _log = structlog.get_logger("relay.daemon")
 
 EXIT_OK, EXIT_ERROR, EXIT_CONFIG = 0, 1, 78
 _STATUS_EVERY_S = 10.0
+_LAG_EVERY_S = 1.0
 _IDLE_CONNECTIONS_S = 1.0
 
 
@@ -40,6 +41,7 @@ class Daemon:
 
     engine: Engine
     store: Store
+    metrics: Metrics
     address: str
 
 
@@ -102,7 +104,12 @@ async def _serve(settings: Config, mask: SecretMask) -> None:
             destinations=sorted(settings.destinations),
         )
         async with asyncio.TaskGroup() as tasks:
-            chores = [tasks.create_task(_show_life(daemon, clock)), tasks.create_task(_reload(daemon.engine, hangup))]
+            chores = [
+                tasks.create_task(_show_life(daemon, clock)),
+                tasks.create_task(_reload(daemon.engine, hangup)),
+                tasks.create_task(_beat(daemon.engine, clock)),
+                tasks.create_task(_measure_lag(daemon.metrics, clock)),
+            ]
             await stopping.wait()
             for chore in chores:
                 chore.cancel()
@@ -120,13 +127,13 @@ async def running(settings: Config, clock: Clock, entropy: Entropy, mask: Secret
     the block.
     """
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_sqlite(settings.store.path))
+        metrics = Metrics()
+        store = await stack.enter_async_context(open_sqlite(settings.store.path, timed=metrics.commit_seconds.time))
         await store.release_leases()
         egress = assembly.egress(settings)
         trusted = await stack.enter_async_context(
             open_transport(AddressPolicy(operator=True), clock, connections=0, egress=egress)
         )
-        metrics = Metrics()
         tasks = asyncio.TaskGroup()
         engine = Engine(Ground(store, trusted, egress, clock, entropy, mask, metrics), stack, tasks)
         await engine.start(settings)
@@ -142,11 +149,12 @@ async def running(settings: Config, clock: Clock, entropy: Entropy, mask: Secret
         engine.run()
         maintenance = Maintenance(metrics)
         maintenance.every(PRUNE_EVERY_S, "prune", partial(_prune, engine, store, clock))
+        maintenance.every(OVERDUE_EVERY_S, "overdue", Overdue(store, clock).look)
         maintenance.start()
         try:
             host, port = runner.addresses[0][:2]
             shown = f"[{host}]" if ":" in host else host
-            yield Daemon(engine, store, f"http://{shown}:{port}")
+            yield Daemon(engine, store, metrics, f"http://{shown}:{port}")
         finally:
             await runner.cleanup()
             maintenance.stop()
@@ -174,6 +182,21 @@ async def _show_life(daemon: Daemon, clock: Clock) -> None:
         except StoreError as error:
             systemd.notify(f"STATUS=the database fails: {error}")
         await clock.sleep(every_s)
+
+
+async def _beat(engine: Engine, clock: Clock) -> None:
+    """Give a sign of life as often as the configuration in force says."""
+    while True:
+        await engine.beat()
+        await clock.sleep(engine.settings.heartbeat.every_s)
+
+
+async def _measure_lag(metrics: Metrics, clock: Clock) -> None:
+    """Measure how much later than asked for the event loop wakes a sleeper."""
+    while True:
+        asleep = clock.monotonic()
+        await clock.sleep(_LAG_EVERY_S)
+        metrics.loop_lag_seconds.observe(max(clock.monotonic() - asleep - _LAG_EVERY_S, 0.0))
 
 
 async def _reload(engine: Engine, hangup: asyncio.Event) -> None:

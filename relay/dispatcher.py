@@ -62,6 +62,11 @@ class Dispatcher:
         self._busy: Counter[str] = Counter()
         self._stopping = False
 
+    @property
+    def under_way(self) -> int:
+        """How many attempts have not been answered."""
+        return self._busy.total()
+
     def adopt(self, resolve: Callable[[Target], Outlet | None]) -> None:
         """Find outlets by another function from now on; attempts under way keep theirs."""
         self._resolve = resolve
@@ -119,6 +124,9 @@ class Dispatcher:
                 self._leave(outgoing.delivery.target.lane)
             await self._store.settle_attempt(attempt, settlement)
             self._metrics.attempts.labels(attempt.verdict).inc()
+            self._metrics.attempt_seconds.observe(attempt.duration_s)
+            if settlement.state.final:
+                self._metrics.settled.labels(settlement.state).inc()
             self._report(outgoing.delivery, attempt, str(settlement.state))
         except StoreError as error:  # its lease runs out, and it is sent again under the same id
             self._metrics.loop_errors.labels("dispatcher").inc()

@@ -8,16 +8,18 @@ from dataclasses import asdict, dataclass
 import structlog
 
 from relay import assembly, config, log
-from relay.api import Context
+from relay.api import Context, Vitals
 from relay.config import Changes, Config
 from relay.core.address import AddressPolicy
 from relay.core.errors import RelayError
 from relay.core.ports import Clock, Entropy, Store, Transport
 from relay.core.routing import Route
+from relay.core.standing import Standing
 from relay.core.watch import Target
 from relay.dispatcher import CONCURRENCY, Dispatcher, Outlet
 from relay.health import Health
 from relay.log import SecretMask
+from relay.maintenance import beat
 from relay.metrics import Metrics
 from relay.poller import Account, Poller
 from relay.signals import EndSignals
@@ -47,6 +49,7 @@ class _Plan:
     accounts: Mapping[str, Account]
     routes: Sequence[Route]
     resolve: Callable[[Target], Outlet | None]
+    heartbeat_url: str | None
 
 
 class Engine:
@@ -66,12 +69,15 @@ class Engine:
         self._ends = EndSignals()
         self._guarded: tuple[AddressPolicy, Transport] | None = None
         self._reloading = asyncio.Lock()
+        self._started_at = self._loaded_at = ground.clock.now()
+        self._refused = False
+        self._heartbeat_url: str | None = None
 
     async def start(self, settings: Config) -> None:
         """Put a configuration to work; raises RelayError where that cannot be done."""
         plan = await self._plan(settings)
         ground = self._ground
-        self.settings = settings
+        self.settings, self._heartbeat_url = settings, plan.heartbeat_url
         self.dispatcher = Dispatcher(
             store=ground.store,
             resolve=plan.resolve,
@@ -81,7 +87,12 @@ class Engine:
         )
         self._exchange_pollers(plan)
         self.context = self._context(plan)
-        ground.metrics.config_loaded(ground.clock.now())
+        self._note_loaded()
+
+    async def beat(self) -> None:
+        """Give a sign of life, where one is wanted and all is well."""
+        if self._heartbeat_url is not None:
+            await beat(self.health, self._ground.trusted, self._heartbeat_url, self._ground.metrics)
 
     def run(self) -> None:
         """Start the loops."""
@@ -109,6 +120,7 @@ class Engine:
                 config.ensure_signing_secret(fresh.callbacks.signing.secret, self._ground.entropy.bytes)
                 plan = await self._plan(fresh)
             except RelayError as error:
+                self._refused = True
                 self._ground.metrics.config_refused()
                 _log.error("config.refused", report=str(error))
                 raise
@@ -121,6 +133,24 @@ class Engine:
             _log.warning("config.deferred", keys=found.needs_restart, until="a restart")
         return found
 
+    async def measure(self) -> Vitals:
+        """Return how everything is now, and bring the gauges up to date with it."""
+        ground, now = self._ground, self._ground.clock.now()
+        counts, standings = await ground.store.counts(), await ground.store.standings()
+        due = {name: await ground.store.next_watch_due(name, after=0.0) for name in self.pollers}
+        lags = {name: max(now - at, 0.0) if at is not None else 0.0 for name, at in due.items()}
+        polls = {name: poller.under_way for name, poller in self.pollers.items()}
+        ground.metrics.observe(counts, now)
+        ground.metrics.observe_loops(polls, self.dispatcher.under_way, lags, standings)
+        return Vitals(
+            started_at=self._started_at,
+            config_loaded_at=self._loaded_at,
+            config_refused=self._refused,
+            counts=counts,
+            due_lags_s=lags,
+            standings={name: standings.get(name, Standing()) for name in self.pollers},
+        )
+
     async def _plan(self, settings: Config) -> _Plan:
         """Make everything that may fail."""
         assembly.learn_secrets(settings, self._ground.mask)
@@ -131,6 +161,7 @@ class Engine:
             accounts=accounts,
             routes=assembly.routes(settings),
             resolve=assembly.outlets(settings, trusted=self._ground.trusted, guarded=guarded),
+            heartbeat_url=assembly.heartbeat_url(settings),
         )
 
     async def _guarded_for(self, policy: AddressPolicy) -> Transport:
@@ -145,12 +176,16 @@ class Engine:
         """Exchange everything between two turns of the event loop: nothing runs on a mixture."""
         if plan.settings.log != self.settings.log:
             log.configure(style=plan.settings.log.format, level=plan.settings.log.level, mask=self._ground.mask)
-        self.settings = plan.settings
+        self.settings, self._heartbeat_url = plan.settings, plan.heartbeat_url
         self.dispatcher.adopt(plan.resolve)
         for poller in self._exchange_pollers(plan):
             self._run(poller)
         self.context.adopt(self._context(plan))
-        self._ground.metrics.config_loaded(self._ground.clock.now())
+        self._note_loaded()
+
+    def _note_loaded(self) -> None:
+        self._loaded_at, self._refused = self._ground.clock.now(), False
+        self._ground.metrics.config_loaded(self._loaded_at)
 
     def _exchange_pollers(self, plan: _Plan) -> list[Poller]:
         """Stop the pollers of accounts that are gone, teach those that stay, and return new ones, not yet running.
@@ -210,4 +245,5 @@ class Engine:
             tokens=settings.auth.tokens,
             listen_host=settings.server.listen.host,
             reload=self.reload,
+            measure=self.measure,
         )

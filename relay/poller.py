@@ -103,6 +103,11 @@ class Poller:
         self._warned: set[str] = set()
         self._stopping = False
 
+    @property
+    def under_way(self) -> int:
+        """How many watches are claimed and not settled."""
+        return self._outstanding
+
     def adopt(self, account: Account, routes: Sequence[Route]) -> None:
         """Go on with another description of the same account; polls under way end by the one they began with.
 
@@ -374,6 +379,9 @@ class Poller:
             return
         self.experience.learn(taught, saved=True)
         self._metrics.outcomes.labels(self.account.name, seen.status).inc()
+        if seen.completed_at is not None:
+            lag_s = now - max(seen.completed_at, watch.created_at)
+            self._metrics.detection_lag_seconds.labels(self.account.name).observe(max(lag_s, 0.0))
         self._log.info(
             "watch.ended",
             watch_id=watch.id,

@@ -37,6 +37,7 @@ def build_app(context: Context) -> web.Application:
             web.get("/v1/providers", surroundings.list_providers),
             web.get("/v1/destinations", surroundings.list_destinations),
             web.post("/v1/destinations/{name}/test", surroundings.test_destination),
+            web.get("/v1/status", health.status),
             web.post("/v1/reload", health.reload),
             web.get("/healthz", health.healthz),
             web.get("/readyz", health.readyz),

@@ -9,7 +9,8 @@ from relay.config import Changes
 from relay.core.access import Token
 from relay.core.delivery import Verdict
 from relay.core.outlook import Expectations
-from relay.core.ports import Clock, Entropy, Provider, Store
+from relay.core.ports import Clock, Counts, Entropy, Provider, Store
+from relay.core.standing import Standing
 from relay.core.watch import Following, Target
 from relay.health import Health
 from relay.metrics import Metrics
@@ -36,12 +37,29 @@ class NamedDestination:
     greet: Callable[[float], Awaitable[Verdict]]
 
 
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """How the daemon is: since when it runs and on which configuration, what waits, and how each provider stands.
+
+    `config_refused` tells that the configuration on disk could not be used;
+    `due_lags_s` is how long the watch that is due longest has been waiting.
+    """
+
+    started_at: float
+    config_loaded_at: float
+    config_refused: bool
+    counts: Counts
+    due_lags_s: Mapping[str, float]
+    standings: Mapping[str, Standing]
+
+
 @dataclass(slots=True)
 class Context:
     """The ports and settings of the API.
 
     `callback_target` checks a callback URL and raises InvalidValue;
-    `destinations` holds the named ones; `reload` takes over the configuration
+    `destinations` holds the named ones; `measure` tells how the daemon is, and
+    brings the gauges of `metrics` up to date; `reload` takes over the configuration
     as it is on disk, and raises RelayError with a report where it is wrong.
     """
 
@@ -58,6 +76,7 @@ class Context:
     tokens: Collection[Token]
     listen_host: str
     reload: Callable[[], Awaitable[Changes]]
+    measure: Callable[[], Awaitable[Vitals]]
 
     def adopt(self, fresh: "Context") -> None:
         """Be another context from now on, at once."""

@@ -1,15 +1,17 @@
-"""/healthz, /readyz, /metrics and /v1/reload: the daemon itself."""
+"""/healthz, /readyz, /metrics, /v1/status and /v1/reload: the daemon itself."""
 
 from dataclasses import asdict
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from relay import __version__
 from relay.api.auth import caller_of
-from relay.api.context import CONTEXT
+from relay.api.context import CONTEXT, Context
 from relay.api.problems import ApiProblem, Problem
 from relay.core.access import Scope
 from relay.core.errors import RelayError
+from relay.core.instant import iso
 
 
 async def healthz(_request: web.Request) -> web.Response:
@@ -19,14 +21,39 @@ async def healthz(_request: web.Request) -> web.Response:
 
 async def readyz(request: web.Request) -> web.Response:
     """GET /readyz: writes commit and the loops look at their work."""
-    checks = await request.app[CONTEXT].health.checks()
-    ready = all(check.ok for check in checks.values())
+    readiness = await _readiness(request.app[CONTEXT])
+    return web.json_response(readiness, status=200 if readiness["status"] == "ready" else 503)
+
+
+async def _readiness(context: Context) -> dict[str, object]:
+    checks = await context.health.checks()
+    return {
+        "status": "ready" if all(check.ok for check in checks.values()) else "failing",
+        "checks": {name: {"ok": check.ok, "detail": check.detail} for name, check in checks.items()},
+    }
+
+
+async def status(request: web.Request) -> web.Response:
+    """GET /v1/status: how the daemon is, at a glance."""
+    caller_of(request, Scope.READ)
+    context = request.app[CONTEXT]
+    vitals, now = await context.measure(), context.clock.now()
+    oldest = vitals.counts.oldest_pending_at
     return web.json_response(
         {
-            "status": "ready" if ready else "failing",
-            "checks": {name: {"ok": check.ok, "detail": check.detail} for name, check in checks.items()},
-        },
-        status=200 if ready else 503,
+            **await _readiness(context),
+            "version": __version__,
+            "started_at": iso(vitals.started_at),
+            "config": {"loaded_at": iso(vitals.config_loaded_at), "refused": vitals.config_refused},
+            "watches": vitals.counts.watches,
+            "deliveries": vitals.counts.deliveries,
+            "oldest_pending_s": None if oldest is None else round(max(now - oldest, 0.0), 3),
+            "database_bytes": vitals.counts.stored_bytes,
+            "providers": [
+                {"name": name, "standing": standing.footing, "due_lag_s": round(vitals.due_lags_s[name], 3)}
+                for name, standing in sorted(vitals.standings.items())
+            ],
+        }
     )
 
 
@@ -34,7 +61,7 @@ async def metrics(request: web.Request) -> web.Response:
     """GET /metrics, in Prometheus' text format."""
     caller_of(request, Scope.READ)
     context = request.app[CONTEXT]
-    context.metrics.observe(await context.store.counts(), context.clock.now())
+    await context.measure()
     return web.Response(body=context.metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

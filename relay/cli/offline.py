@@ -1,4 +1,4 @@
-"""relay serve, config, token and status."""
+"""relay serve, config and token."""
 
 import hashlib
 import json
@@ -8,10 +8,9 @@ from pathlib import Path
 import click
 
 from relay.cli import output
-from relay.cli.common import CONFIG_OPTION, client_of
+from relay.cli.common import CONFIG_OPTION
 from relay.cli.exit_codes import ExitCode
 from relay.cli.groups import Group
-from relay.core.text import one_line
 
 _TOKEN_BYTES = 32
 
@@ -141,23 +140,3 @@ def create(name: str, scope: str) -> int:
     )
     click.echo(line, err=True)
     return ExitCode.OK
-
-
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.pass_context
-def status(ctx: click.Context, as_json: bool) -> int:
-    """Tell whether the daemon is well; exits with 1 where it is not.
-
-    \b
-    Example:
-      relay status || journalctl -u relay --since -10min
-    """
-    ready = client_of(ctx).readiness()
-    if as_json:
-        output.json_line(ready)
-    else:
-        click.echo(ready["status"])
-        for name, check in ready["checks"].items():
-            click.echo(f"  {name:<20}{'ok' if check['ok'] else one_line(str(check['detail']))}")
-    return ExitCode.OK if ready["status"] == "ready" else ExitCode.ERROR

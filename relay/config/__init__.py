@@ -6,7 +6,7 @@ Secrets stay references until they are read.
 
 from relay.config.changes import Changes, Difference, changes
 from relay.config.loading import ConfigInvalid, find, load
-from relay.config.schema import config_schema
+from relay.config.schema import config_schema, web_url
 from relay.config.secrets import Plain, Secret, SecretUnreadable, ensure_signing_secret, read_signing_secret, resolve
 from relay.config.show import Setting, settings_in_force
 from relay.config.signing import Signing, read_signers, read_signing_key
@@ -18,6 +18,7 @@ from relay.config.values import (
     Destination,
     DestinationType,
     Egress,
+    Heartbeat,
     Listen,
     Log,
     Provider,
@@ -39,6 +40,7 @@ __all__ = [
     "DestinationType",
     "Difference",
     "Egress",
+    "Heartbeat",
     "Listen",
     "Log",
     "Plain",
@@ -62,4 +64,5 @@ __all__ = [
     "read_signing_secret",
     "resolve",
     "settings_in_force",
+    "web_url",
 ]

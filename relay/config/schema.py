@@ -351,6 +351,13 @@ class RetentionTable(Table):
     watches: PositiveDuration = _default("90d")
 
 
+class HeartbeatTable(Table):
+    """A sign of life for a monitor elsewhere."""
+
+    url: SecretReference | None = None
+    every: PositiveDuration = _default("1m")
+
+
 class ConfigTable(Table):
     """The whole file."""
 
@@ -365,6 +372,7 @@ class ConfigTable(Table):
     routes: list[RouteTable] = Field(default_factory=list)
     schedule: ScheduleTable = ScheduleTable()
     retention: RetentionTable = RetentionTable()
+    heartbeat: HeartbeatTable = HeartbeatTable()
 
 
 def config_schema() -> dict[str, Any]:

@@ -23,6 +23,7 @@ from relay.config.values import (
     Destination,
     DestinationType,
     Egress,
+    Heartbeat,
     Log,
     Provider,
     Retention,
@@ -73,6 +74,10 @@ def build(table: ConfigTable, path: Path, env: Mapping[str, str]) -> Config:
         routes=tuple(map(_route, table.routes)),
         schedule=Schedule(table.schedule.detection_lag),
         retention=Retention(table.retention.watches),
+        heartbeat=Heartbeat(
+            Secret(("heartbeat", "url"), table.heartbeat.url, path.parent, env) if table.heartbeat.url else None,
+            table.heartbeat.every,
+        ),
     )
 
 

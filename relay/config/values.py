@@ -176,6 +176,14 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Where a sign of life goes, and how often; without `url`, nowhere."""
+
+    url: Secret | None
+    every_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """A valid configuration.
 
@@ -194,6 +202,7 @@ class Config:
     routes: tuple[Route, ...]
     schedule: Schedule
     retention: Retention
+    heartbeat: Heartbeat
     warnings: tuple[str, ...] = ()
 
     @property
@@ -201,6 +210,7 @@ class Config:
         """Every secret that is referred to, each once."""
         found = list(self.callbacks.signing.secrets)
         found += [self.egress.proxy] if isinstance(self.egress.proxy, Secret) else []
+        found += [self.heartbeat.url] if self.heartbeat.url else []
         for provider in self.providers.values():
             found += provider.secrets.values()
         for destination in self.destinations.values():

@@ -194,11 +194,17 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many rows stand where, for health, status lines and metrics."""
+    """How many rows stand where, for health, status lines and metrics.
+
+    `stored_bytes` is what the database takes up, `commits_waiting` how many
+    writes have not been committed yet.
+    """
 
     watches: Mapping[Status, int]
     deliveries: Mapping[DeliveryState, int]
     oldest_pending_at: float | None = None
+    stored_bytes: int = 0
+    commits_waiting: int = 0
 
 
 class Store(Protocol):

@@ -241,6 +241,9 @@ SELECT state, count(*) AS number FROM deliveries WHERE state != 'delivered' GROU
 -- name: oldest_pending
 SELECT min(retry_from) AS since FROM deliveries WHERE state = 'pending';
 
+-- name: stored_bytes
+SELECT page_count * page_size AS size FROM pragma_page_count(), pragma_page_size();
+
 -- name: release_watch_leases
 UPDATE watches SET leased_until = 0 WHERE finalized_at IS NULL AND leased_until > 0;
 

@@ -7,7 +7,7 @@ reads.  One process at a time holds the file.
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -36,14 +36,14 @@ from relay.store.durations import write_lessons
 from relay.store.opening import FileLock, connect, open_writer
 from relay.store.outbox import insert_deliveries, insert_event
 from relay.store.sql import queries
-from relay.store.writer import Row, Transaction, Writer
+from relay.store.writer import Row, Timed, Transaction, Writer
 
 
 @asynccontextmanager
-async def open_sqlite(path: Path) -> AsyncIterator["SqliteStore"]:
+async def open_sqlite(path: Path, *, timed: Timed = nullcontext) -> AsyncIterator["SqliteStore"]:
     """Open the database at `path`, made or migrated as needed, for as long as the block runs.
 
-    Raises StoreUnusable where that cannot be done.
+    `timed` gives a context around each commit, for measuring it.  Raises StoreUnusable where that cannot be done.
     """
     lock = FileLock(path)
     try:
@@ -51,7 +51,7 @@ async def open_sqlite(path: Path) -> AsyncIterator["SqliteStore"]:
         try:
             reading = await connect(path, read_only=True)
             try:
-                writer = Writer(writing, write_lessons)
+                writer = Writer(writing, write_lessons, timed)
                 # Not a TaskGroup: errors of the block have to leave it as they are.
                 commits = asyncio.get_running_loop().create_task(writer.run(), name="store-writer")
                 try:
@@ -359,6 +359,8 @@ class SqliteStore:
             watches=watches,
             deliveries={DeliveryState(row["state"]): row["number"] for row in unsettled},
             oldest_pending_at=(await self._read("oldest_pending"))[0]["since"],
+            stored_bytes=(await self._read("stored_bytes"))[0]["size"],
+            commits_waiting=self._writer.waiting,
         )
 
     async def probe(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import aiosqlite
@@ -43,6 +44,7 @@ class Transaction:
 
 
 Write = Callable[[Transaction], Awaitable[T]]
+Timed = Callable[[], AbstractContextManager[object]]
 
 
 class Writer:
@@ -54,9 +56,15 @@ class Writer:
     once per commit, after its writes.
     """
 
-    def __init__(self, connection: aiosqlite.Connection, finish: Callable[[Transaction], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        connection: aiosqlite.Connection,
+        finish: Callable[[Transaction], Awaitable[None]],
+        timed: Timed = nullcontext,
+    ) -> None:
         self._connection = connection
         self._finish = finish
+        self._timed = timed
         self._waiting: asyncio.Queue[tuple[Write[Any], asyncio.Future[Any]] | None] = asyncio.Queue()
         self._stopped = False
 
@@ -71,6 +79,11 @@ class Writer:
         result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.put_nowait((write, result))
         return await result
+
+    @property
+    def waiting(self) -> int:
+        """How many writes wait for a transaction."""
+        return self._waiting.qsize()
 
     def stop(self) -> None:
         """Let `run` end after the writes that wait now; later ones are refused."""
@@ -91,7 +104,8 @@ class Writer:
 
     async def _commit_batch(self, batch: list[tuple[Write[Any], asyncio.Future[Any]]]) -> None:
         try:
-            results = await self._in_transaction([write for write, _ in batch])
+            with self._timed():
+                results = await self._in_transaction([write for write, _ in batch])
         except Exception as error:  # noqa: BLE001 - belongs to whoever waits for the write
             if len(batch) == 1:
                 _resolve(batch[0][1], error=_store_error(error))

@@ -12,7 +12,8 @@ import pytest
 from aiohttp import web
 from support.doubles import EvenEntropy, PlainProvider
 
-from relay.api import Context, Followed, NamedDestination, build_app
+from relay import __version__
+from relay.api import Context, Followed, NamedDestination, Vitals, build_app
 from relay.clock import SystemClock
 from relay.config import Changes, Difference
 from relay.core.access import Scope, Token
@@ -74,6 +75,19 @@ class Api:
             tokens=tokens,
             listen_host="127.0.0.1",
             reload=self.reload,
+            measure=self.measure,
+        )
+
+    async def measure(self) -> Vitals:
+        counts = await self.store.counts()
+        self.context.metrics.observe(counts, self.clock.now())
+        return Vitals(
+            started_at=1_800_000_000.0,
+            config_loaded_at=1_800_000_060.0,
+            config_refused=False,
+            counts=counts,
+            due_lags_s={"plain": 1.5},
+            standings={"plain": Standing()},
         )
 
     async def reload(self) -> Changes:
@@ -384,6 +398,25 @@ class TestSurroundings:
             {"delivered": False, "reason": "HTTP 500"},
         )
         assert (await api.call("POST", "/v1/destinations/opps/test"))[0] == 404
+
+    async def test_the_status_is_everything_at_a_glance(self, api: Api) -> None:
+        await api.add()
+
+        status, shown = await api.call("GET", "/v1/status")
+
+        assert status == 200
+        assert isinstance(shown.pop("database_bytes"), int)
+        assert shown == {
+            "status": "ready",
+            "checks": {"store": {"ok": True, "detail": None}, "dispatcher": {"ok": True, "detail": None}},
+            "version": __version__,
+            "started_at": "2027-01-15T08:00:00.000Z",
+            "config": {"loaded_at": "2027-01-15T08:01:00.000Z", "refused": False},
+            "watches": {"queued": 1},
+            "deliveries": {},
+            "oldest_pending_s": None,
+            "providers": [{"name": "plain", "standing": "working", "due_lag_s": 1.5}],
+        }
 
     async def test_a_reload_tells_what_changed(self, api: Api) -> None:
         nothing = {"added": [], "removed": [], "changed": []}

@@ -77,6 +77,7 @@ def test_every_optional_line_of_the_example_is_valid(everything, tmp_path):
         "MINE_ACCOUNT": "a",
         "BILLING_KEY": "k",
         "EGRESS_PROXY": "http://p:1",
+        "HEARTBEAT_URL": "https://monitor.example/ping",
         "CREDENTIALS_DIRECTORY": str(tmp_path),
     }
     text = everything.read_text().replace("https://api.getimg.ai", "https://eu.example.com")
@@ -106,6 +107,7 @@ def test_the_example_shows_the_defaults_that_hold(everything):
         data["routes"],
         data["egress"]["proxy"],
         data["callbacks"]["signing_key"],
+        data["heartbeat"]["url"],
     )
 
     assert ConfigTable.model_validate(data) == ConfigTable()

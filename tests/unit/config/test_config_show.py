@@ -61,4 +61,5 @@ to = ["hook"]
         "routes[0].to": ('["hook"]', "config.toml:14"),
         "schedule.detection_lag": ('"2s"', "default"),
         "retention.watches": ('"90d"', "default"),
+        "heartbeat.every": ('"1m"', "default"),
     }
