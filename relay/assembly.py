@@ -183,6 +183,11 @@ def routes(settings: Config) -> list[Route]:
             statuses=route.statuses,
             providers=route.providers,
             operators=tuple(named_target(name) for name in route.to if _is_read_by_people(settings, name)),
+            events=route.events,
+            models=route.models,
+            metadata=route.metadata,
+            longer_than_s=route.longer_than_s,
+            shorter_than_s=route.shorter_than_s,
         )
         for route in settings.routes
     ]

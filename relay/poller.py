@@ -313,7 +313,7 @@ class Poller:
             self._secrets = None
         if change.tell is not None or standing.rest_until != before.rest_until:
             event = provider_event(self.account.name, change.tell, standing, now) if change.tell else None
-            targets = operator_targets(self.account.name, self._routes)
+            targets = operator_targets(change.tell, self._routes, self.account.name) if change.tell else ()
             try:
                 await self._store.record_standing(self.account.name, standing, event, targets, now)
             except StoreError:  # the next answer tells it again
@@ -366,7 +366,7 @@ class Poller:
             provider_status=seen.provider_status,
             model=seen.model,
             event=outcome_event(watch, seen, now),
-            routed=routed_targets(watch, seen.status, self._routes),
+            routed=routed_targets(watch, seen, self._routes, now),
             lessons=added(unsaved, taught),
         )
         ended = False

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from relay.config.schema import (
     AuthTable,
     ConfigTable,
     DestinationTable,
+    MatchTable,
     ProviderTable,
     RetryTable,
     RouteTable,
@@ -29,6 +31,7 @@ from relay.config.schema import (
 from relay.config.secrets import WAYS_OUT
 from relay.config.settings import build_provider
 from relay.config.values import Provider, is_loopback
+from relay.core.event import EVENT_TYPES
 from relay.core.headers import is_secretive
 from relay.diagnostics import Level, Problem, did_you_mean
 from relay.diagnostics import Path as KeyPath
@@ -103,6 +106,11 @@ def warnings_in(table: ConfigTable) -> Iterator[Problem]:
             if name not in table.providers:
                 path: KeyPath = ("routes", index, "match", "provider", place)
                 yield _unknown(path, "provider", name, table.providers, level=Level.WARNING)
+        wanted = [f"job.{status}" for status in route.match.status]
+        events = route.match.event
+        if wanted and events and not any(fnmatchcase(one, pattern) for one in wanted for pattern in events):
+            message = 'no job has an outcome of "status" and is told of by one of "event"'
+            yield _warning(("routes", index, "match", "event"), message)
 
 
 def may_exist(path: Path) -> bool:
@@ -242,6 +250,18 @@ def _route_errors(data: Mapping[str, Any]) -> Iterator[Problem]:
         for place, name in enumerate(route.to if route else ()):
             if name not in destinations:
                 yield _unknown(("routes", index, "to", place), "destination", name, destinations)
+        matching = _salvaged(MatchTable, value.get("match", {})) if isinstance(value, dict) else None
+        if matching is not None:
+            yield from _match_errors(("routes", index, "match"), matching)
+
+
+def _match_errors(path: KeyPath, match: MatchTable) -> Iterator[Problem]:
+    for place, pattern in enumerate(match.event):
+        if not any(fnmatchcase(known, pattern) for known in EVENT_TYPES):
+            yield _unknown((*path, "event", place), "event", pattern, EVENT_TYPES)
+    longest = match.shorter_than
+    if match.longer_than is not None and longest is not None and match.longer_than >= longest:
+        yield Problem((*path, "longer_than"), '"longer_than" must be less than "shorter_than"')
 
 
 def _order_errors(path: KeyPath, low: tuple[str, float | None], high: tuple[str, float | None]) -> Iterator[Problem]:

@@ -326,14 +326,19 @@ class DestinationTable(Table):
 
 
 class MatchTable(Table):
-    """Which outcomes a route takes; what is left out matches all."""
+    """Which events a route takes; what is left out matches all."""
 
     status: list[Outcome] = Field(default_factory=list)
     provider: list[Name] = Field(default_factory=list)
+    event: list[Name] = Field(default_factory=list)
+    model: list[Name] = Field(default_factory=list)
+    metadata: dict[str, str] = Field(default_factory=dict)
+    longer_than: PositiveDuration | None = None
+    shorter_than: PositiveDuration | None = None
 
 
 class RouteTable(Table):
-    """Which outcomes go to which destinations."""
+    """Which events go to which destinations."""
 
     match: MatchTable = MatchTable()
     to: Annotated[list[Name], AfterValidator(_filled)]

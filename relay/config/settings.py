@@ -164,7 +164,17 @@ def _signing(
 
 
 def _route(table: RouteTable) -> Route:
-    return Route(tuple(table.to), frozenset(map(Status, table.match.status)), frozenset(table.match.provider))
+    wanted = table.match
+    return Route(
+        to=tuple(table.to),
+        statuses=frozenset(map(Status, wanted.status)),
+        providers=frozenset(wanted.provider),
+        events=tuple(wanted.event),
+        models=tuple(wanted.model),
+        metadata=wanted.metadata,
+        longer_than_s=wanted.longer_than,
+        shorter_than_s=wanted.shorter_than,
+    )
 
 
 def _retry(table: RetryTable) -> RetryPolicy:

@@ -154,11 +154,16 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Sends outcomes to the destinations named in `to`; an empty condition matches all."""
+    """Sends events to the destinations named in `to`; an empty condition matches all (see `relay.core.routing`)."""
 
     to: tuple[str, ...]
     statuses: frozenset[Status]
     providers: frozenset[str]
+    events: tuple[str, ...]
+    models: tuple[str, ...]
+    metadata: Mapping[str, str]
+    longer_than_s: float | None
+    shorter_than_s: float | None
 
 
 @dataclass(frozen=True, slots=True)

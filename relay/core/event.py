@@ -6,9 +6,21 @@ from dataclasses import asdict, dataclass, field
 
 from relay.core import ids
 from relay.core.instant import iso
-from relay.core.observation import Cost, JobError, Observation, Output
+from relay.core.observation import Cost, JobError, Observation, Output, Status
 from relay.core.standing import Standing
 from relay.core.watch import Watch
+
+EVENT_TYPES = (
+    *(f"job.{status}" for status in Status if status.terminal),
+    "provider.unauthorized",
+    "provider.quota_exhausted",
+    "provider.unreachable",
+    "provider.recovered",
+    "destination.disabled",
+    "destination.recovered",
+    "delivery.exhausted",
+)
+"""Everything that a route can send."""
 
 _THIN = frozenset({"watch_id", "provider", "job_id", "status"})
 

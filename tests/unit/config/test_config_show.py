@@ -58,6 +58,8 @@ to = ["hook"]
         "destinations.hook.retry.give_up_after": ('"72h"', "default"),
         "routes[0].match.status": ("[]", "default"),
         "routes[0].match.provider": ("[]", "default"),
+        "routes[0].match.event": ("[]", "default"),
+        "routes[0].match.model": ("[]", "default"),
         "routes[0].to": ('["hook"]', "config.toml:14"),
         "schedule.detection_lag": ('"2s"', "default"),
         "retention.watches": ('"90d"', "default"),
