@@ -31,7 +31,7 @@ from relay.destinations import (
     named_target,
 )
 from relay.diagnostics import Level, Problem
-from relay.dispatcher import Outlet, send
+from relay.dispatcher import Digests, Outlet, send
 from relay.log import SecretMask
 from relay.poller import Account, Poller
 from relay.providers import DefaultValues, blueprint, names
@@ -224,7 +224,7 @@ async def _greet(target: Target, resolve: Callable[[Target], Outlet | None], clo
         next_attempt_at=now,
         retry_from=now,
     )
-    _, verdict = await send(outlet, Outgoing(delivery, event), clock)
+    _, verdict = await send(outlet, [Outgoing(delivery, event)], clock)
     return verdict
 
 
@@ -268,7 +268,7 @@ def callback_checker(settings: Config) -> Callable[[str], Target]:
 def outlets(settings: Config, *, trusted: Transport, guarded: Transport) -> Callable[[Target], Outlet | None]:
     """Return what finds the outlet of a target: named ones may reach any host, callback URLs public ones."""
     signers = config.read_signers(settings.callbacks.signing)
-    named = {name: Outlet(_destination(settings, name), trusted) for name in settings.destinations}
+    named = {name: _named_outlet(settings, name, trusted) for name in settings.destinations}
 
     def resolve(target: Target) -> Outlet | None:
         if target.url is None:
@@ -276,6 +276,18 @@ def outlets(settings: Config, *, trusted: Transport, guarded: Transport) -> Call
         return Outlet(CallbackDestination(target.url, signers, settings.callbacks.retry), guarded)
 
     return resolve
+
+
+def chats(settings: Config) -> frozenset[str]:
+    """Return the lanes of destinations that people read."""
+    return frozenset(named_target(name).lane for name in settings.destinations if _is_read_by_people(settings, name))
+
+
+def _named_outlet(settings: Config, name: str, transport: Transport) -> Outlet:
+    destination, widest_s = _destination(settings, name), settings.destinations[name].digest_s
+    if isinstance(destination, SlackDestination | DiscordDestination) and widest_s:
+        return Outlet(destination, transport, Digests(destination.digest, widest_s))
+    return Outlet(destination, transport)
 
 
 def _destination(settings: Config, name: str) -> Destination:

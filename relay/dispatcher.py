@@ -2,14 +2,16 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import structlog
 
-from relay.core.delivery import Attempt, Delivery, Settlement, Verdict, VerdictKind, settle
+from relay.chats import Chats
+from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement, Verdict, VerdictKind
+from relay.core.digest import MOST_TOLD, settle_together, takes_company
 from relay.core.errors import StoreError
-from relay.core.http import Fault, Response, TransportError
+from relay.core.http import Fault, Request, Response, TransportError
 from relay.core.ports import Clock, Destination, Entropy, Outgoing, Store, Transport
 from relay.core.retry import RetryPolicy
 from relay.core.text import clean
@@ -29,18 +31,28 @@ _LONGEST_WAIT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
+class Digests:
+    """How a chat is told of a storm: what writes one message about many events, and the widest window between two."""
+
+    request: Callable[[Sequence[Outgoing], float], Request]
+    widest_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outlet:
-    """A destination, and the client that may reach it."""
+    """A destination, and the client that may reach it; without `digests`, each message goes by itself."""
 
     destination: Destination
     transport: Transport
+    digests: Digests | None = None
 
 
 class Dispatcher:
     """The delivery loop; `wakeup` is raised when a delivery may be due earlier than thought.
 
     `resolve` finds the outlet of a target, or None where the configuration
-    names no such destination any more.
+    names no such destination any more.  `chats` are the lanes of those who are
+    told one message at a time.
     """
 
     def __init__(
@@ -51,6 +63,7 @@ class Dispatcher:
         clock: Clock,
         entropy: Entropy,
         metrics: Metrics,
+        chats: Collection[str] = (),
     ) -> None:
         self.wakeup = asyncio.Event()
         self.ticked_at = clock.monotonic()
@@ -60,6 +73,7 @@ class Dispatcher:
         self._entropy = entropy
         self._metrics = metrics
         self._busy: Counter[str] = Counter()
+        self._chats = Chats(chats)
         self._stopping = False
 
     @property
@@ -67,9 +81,10 @@ class Dispatcher:
         """How many attempts have not been answered."""
         return self._busy.total()
 
-    def adopt(self, resolve: Callable[[Target], Outlet | None]) -> None:
+    def adopt(self, resolve: Callable[[Target], Outlet | None], chats: Collection[str] = ()) -> None:
         """Find outlets by another function from now on; attempts under way keep theirs."""
         self._resolve = resolve
+        self._chats.adopt(chats)
         self.wakeup.set()
 
     def stop(self) -> None:
@@ -97,21 +112,28 @@ class Dispatcher:
         try:
             for outgoing in await self._claim():
                 attempts.create_task(self._deliver(outgoing))
-            now = self._clock.now()
-            due = await self._store.next_delivery_due(after=now)
-            return _LONGEST_WAIT_S if due is None else max(min(due - now, _LONGEST_WAIT_S), 0.001)
+            return max(min(await self._idle_s(), _LONGEST_WAIT_S), 0.001)
         except StoreError as error:
             self._metrics.loop_errors.labels("dispatcher").inc()
             log.error("deliveries.claim_failed", error=str(error))
             return 1.0
+
+    async def _idle_s(self) -> float:
+        """Return how long nothing new falls due, and no chat may be told more."""
+        now, monotonic = self._clock.now(), self._clock.monotonic()
+        due, rested = await self._store.next_delivery_due(after=now), self._chats.next_end(monotonic)
+        return min(
+            _LONGEST_WAIT_S if due is None else due - now, _LONGEST_WAIT_S if rested is None else rested - monotonic
+        )
 
     async def _claim(self) -> list[Outgoing]:
         room = CONCURRENCY - self._busy.total()
         if room <= 0:
             return []
         now = self._clock.now()
+        taken = self._chats.taken(self._busy, per_lane=LANE_CONCURRENCY, now=self._clock.monotonic())
         claimed = await self._store.claim_due_deliveries(
-            now, until=now + _LEASE_S, limit=room, per_lane=LANE_CONCURRENCY, busy=self._busy
+            now, until=now + _LEASE_S, limit=room, per_lane=LANE_CONCURRENCY, busy=taken
         )
         self._busy.update(outgoing.delivery.target.lane for outgoing in claimed)
         return claimed
@@ -119,21 +141,28 @@ class Dispatcher:
     async def _deliver(self, outgoing: Outgoing) -> None:
         try:
             try:
-                attempt, settlement = await self._attempt(outgoing)
+                message = await self._message(outgoing)
+                settled = await self._attempt(message)
             finally:  # the commit needs no place: those are for requests
                 self._leave(outgoing.delivery.target.lane)
-            await self._store.settle_attempt(attempt, settlement)
-            self._metrics.attempts.labels(attempt.verdict).inc()
-            self._metrics.attempt_seconds.observe(attempt.duration_s)
-            if settlement.state.final:
-                self._metrics.settled.labels(settlement.state).inc()
-            self._report(outgoing.delivery, attempt, str(settlement.state))
+            await self._store.settle_attempts(settled)
+            for item, (attempt, settlement) in zip(message, settled, strict=True):
+                self._report(item.delivery, attempt, settlement.state, told_with=len(message) - 1)
         except StoreError as error:  # its lease runs out, and it is sent again under the same id
             self._metrics.loop_errors.labels("dispatcher").inc()
             log.error("attempt.commit_failed", delivery_id=outgoing.delivery.id, error=str(error))
         except Exception:  # the loop's one boundary: a bug about one delivery must not stop the others
             self._metrics.loop_errors.labels("dispatcher").inc()
             log.exception("attempt.failed", delivery_id=outgoing.delivery.id)
+
+    async def _message(self, first: Outgoing) -> list[Outgoing]:
+        """Return everything that one message tells of."""
+        outlet = self._resolve(first.delivery.target)
+        if outlet is None or outlet.digests is None or not takes_company(first.delivery):
+            return [first]
+        now = self._clock.now()
+        company = await self._store.claim_company(first.delivery, now, until=now + _LEASE_S, limit=MOST_TOLD - 1)
+        return [first, *company]
 
     def _leave(self, lane: str) -> None:
         """Give up a place in a lane."""
@@ -142,33 +171,55 @@ class Dispatcher:
             del self._busy[lane]
         self.wakeup.set()
 
-    async def _attempt(self, outgoing: Outgoing) -> tuple[Attempt, Settlement]:
-        """Send once; return what happened, and what it makes of the delivery."""
-        delivery = outgoing.delivery
+    async def _attempt(self, message: Sequence[Outgoing]) -> list[tuple[Attempt, Settlement]]:
+        """Send once; return what happened, and what it makes of each delivery."""
         started, started_at = self._clock.monotonic(), self._clock.now()
-        outlet = self._resolve(delivery.target)
+        target = message[0].delivery.target
+        outlet = self._resolve(target)
         response: Response | None = None
         if outlet is None:
-            verdict = Verdict(VerdictKind.RETRY, f'no destination "{delivery.target.name}" is configured')
+            verdict = Verdict(VerdictKind.RETRY, f'no destination "{target.name}" is configured')
         else:
-            response, verdict = await send(outlet, outgoing, self._clock)
-        now = self._clock.now()
-        policy = outlet.destination.retry if outlet else RetryPolicy()
-        settlement = settle(delivery, verdict, policy, now=now, sample=self._entropy.sample())
-        attempt = Attempt(
-            delivery_id=delivery.id,
-            number=delivery.attempts + 1,
-            trigger=delivery.trigger,
-            started_at=started_at,
-            duration_s=self._clock.monotonic() - started,
-            verdict=verdict.kind,
-            status=response.status if response else None,
-            reason=verdict.reason,
-            response=_kept(response),
+            response, verdict = await send(outlet, message, self._clock)
+            if target.lane in self._chats:
+                self._leave_alone(target.lane, outlet, verdict)
+        deliveries = [item.delivery for item in message]
+        settlements = settle_together(
+            deliveries,
+            verdict,
+            outlet.destination.retry if outlet else RetryPolicy(),
+            now=self._clock.now(),
+            sample=self._entropy.sample(),
         )
-        return attempt, settlement
+        duration_s = self._clock.monotonic() - started
+        attempts = [
+            Attempt(
+                delivery_id=delivery.id,
+                number=delivery.attempts + 1,
+                trigger=delivery.trigger,
+                started_at=started_at,
+                duration_s=duration_s,
+                verdict=verdict.kind,
+                status=response.status if response else None,
+                reason=verdict.reason,
+                response=_kept(response),
+            )
+            for delivery in deliveries
+        ]
+        return list(zip(attempts, settlements, strict=True))
 
-    def _report(self, delivery: Delivery, attempt: Attempt, state: str) -> None:
+    def _leave_alone(self, lane: str, outlet: Outlet, verdict: Verdict) -> None:
+        """Remember how long a chat is to hear nothing."""
+        now = self._clock.monotonic()
+        if verdict.kind is VerdictKind.DELIVERED and outlet.digests is not None:
+            self._chats.told(lane, widest_s=outlet.digests.widest_s, now=now)
+        self._chats.rest(lane, now + max(verdict.rest_s, verdict.retry_after_s or 0.0))
+
+    def _report(self, delivery: Delivery, attempt: Attempt, state: DeliveryState, *, told_with: int) -> None:
+        self._metrics.attempts.labels(attempt.verdict).inc()
+        self._metrics.attempt_seconds.observe(attempt.duration_s)
+        if state.final:
+            self._metrics.settled.labels(state).inc()
         level = log.info if attempt.verdict is VerdictKind.DELIVERED else log.warning
         level(
             "delivery.settled",
@@ -179,14 +230,19 @@ class Dispatcher:
             trigger=str(attempt.trigger),
             verdict=str(attempt.verdict),
             http_status=attempt.status,
-            state=state,
+            state=str(state),
+            told_with=told_with,
             duration_s=round(attempt.duration_s, 3),
         )
 
 
-async def send(outlet: Outlet, outgoing: Outgoing, clock: Clock) -> tuple[Response | None, Verdict]:
+async def send(outlet: Outlet, message: Sequence[Outgoing], clock: Clock) -> tuple[Response | None, Verdict]:
     """Make one attempt; return the answer, None where there is none, and what it means."""
-    request = outlet.destination.request(outgoing.delivery, outgoing.event, clock.now())
+    now = clock.now()
+    if len(message) > 1 and outlet.digests is not None:
+        request = outlet.digests.request(message, now)
+    else:
+        request = outlet.destination.request(message[0].delivery, message[0].event, now)
     try:
         response = await outlet.transport.send(request, timeout_s=ATTEMPT_TIMEOUT_S, max_body=MAX_RESPONSE_BYTES)
     except TransportError as error:

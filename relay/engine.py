@@ -81,6 +81,7 @@ class Engine:
         self.dispatcher = Dispatcher(
             store=ground.store,
             resolve=plan.resolve,
+            chats=assembly.chats(settings),
             clock=ground.clock,
             entropy=ground.entropy,
             metrics=ground.metrics,
@@ -177,7 +178,7 @@ class Engine:
         if plan.settings.log != self.settings.log:
             log.configure(style=plan.settings.log.format, level=plan.settings.log.level, mask=self._ground.mask)
         self.settings, self._heartbeat_url = plan.settings, plan.heartbeat_url
-        self.dispatcher.adopt(plan.resolve)
+        self.dispatcher.adopt(plan.resolve, assembly.chats(plan.settings))
         for poller in self._exchange_pollers(plan):
             self._run(poller)
         self.context.adopt(self._context(plan))

@@ -69,9 +69,11 @@ detection_lag = "300ms"
 [destinations.team-slack]
 type = "slack"
 url = {{ file = "slack-url" }}
+digest = "0s"
 [destinations.team-discord]
 type = "discord"
 url = {{ file = "discord-url" }}
+digest = "0s"
 [[routes]]
 match = {{ status = ["failed", "completed"] }}
 to = ["team-slack"]

@@ -33,7 +33,7 @@ _SHOWN = {
     "listen", "grace", "level", "format", "name", "scopes", "allow_http", "allow_networks", "allow_hosts", "first",
     "max_gap", "give_up_after", "preset", "spec", "min_interval", "max_interval", "rate", "concurrency",
     "detection_lag", "typical_duration", "deadline", "not_found_grace", "type", "payload", "raw", "user", "thread",
-    "status", "provider", "event", "model", "longer_than", "shorter_than", "to", "watches", "every",
+    "digest", "status", "provider", "event", "model", "longer_than", "shorter_than", "to", "watches", "every",
 }  # fmt: skip
 
 

@@ -38,6 +38,7 @@ from relay.diagnostics import Path as KeyPath
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CALLBACK_ONLY = {"secret", "previous_secrets", "signing_key", "payload", "raw", "headers", "basic_auth"}
+_CHAT_ONLY = {"thread", "digest"}
 _THREADS = {
     "slack": (re.compile(r"[0-9]{10}\.[0-9]{6}"), "1503435956.000247"),
     "discord": (re.compile(r"[0-9]{15,21}"), "1048576123456789012"),
@@ -195,8 +196,8 @@ def _destination_errors(name: str, destination: DestinationTable) -> Iterator[Pr
                 yield Problem((*path, "url"), f'"url" {error}')
         yield from _signing_errors(path, destination)
         yield from _payload_errors(path, destination)
-        if destination.thread is not None:
-            yield Problem((*path, "thread"), '"thread" is for the types slack and discord only')
+        for key in sorted(destination.model_fields_set & _CHAT_ONLY):
+            yield Problem((*path, key), f'"{key}" is for the types slack and discord only')
         return
     if isinstance(destination.url, str):
         message = (

@@ -322,6 +322,7 @@ class DestinationTable(Table):
     headers: Annotated[dict[HeaderName, HeaderValue], AfterValidator(_distinct_headers)] = Field(default_factory=dict)
     basic_auth: BasicAuthTable | None = None
     thread: Name | None = None
+    digest: Duration = _default("1m")
     retry: RetryTable = RetryTable()
 
 

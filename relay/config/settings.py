@@ -132,6 +132,7 @@ def _destination(
         },
         basic_auth=_basic_auth((*place, "basic_auth"), table.basic_auth, folder, env),
         thread=table.thread,
+        digest_s=table.digest,
         retry=_retry(table.retry),
     )
 

@@ -137,7 +137,9 @@ class Destination:
 
     `signing` to `basic_auth` are a callback's only: what signs it, whether it
     carries ids and status alone, whether also the provider's last body, and what
-    else goes into its headers.  `thread` is a chat's.
+    else goes into its headers.  `thread` and `digest_s` are a chat's: the latter
+    is the widest window between two messages of a storm, 0 where each message
+    goes by itself.
     """
 
     name: str
@@ -149,6 +151,7 @@ class Destination:
     headers: Mapping[str, Secret | Plain]
     basic_auth: BasicAuth | None
     thread: str | None
+    digest_s: float
     retry: RetryPolicy
 
 

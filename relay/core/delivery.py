@@ -71,13 +71,15 @@ class Verdict:
     """What a destination's answer means for the delivery; `reason` is one line.
 
     `costs_try` is False where the fault was ours, which must not use up the
-    receiver's tries.
+    receiver's tries.  `rest_s` is how long a chat wants nothing at all, whatever
+    became of this message.
     """
 
     kind: VerdictKind
     reason: str | None = None
     retry_after_s: float | None = None
     costs_try: bool = True
+    rest_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

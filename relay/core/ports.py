@@ -267,8 +267,16 @@ class Store(Protocol):
         """Lease due deliveries, oldest due first, at most `per_lane` a lane less those `busy`."""
         ...
 
+    async def claim_company(self, delivery: Delivery, now: float, *, until: float, limit: int) -> list[Outgoing]:
+        """Lease up to `limit` scheduled deliveries that are due for the same target, the longest overdue first."""
+        ...
+
     async def settle_attempt(self, attempt: Attempt, settlement: Settlement) -> None:
         """Write an attempt and what it made of its delivery, and release the lease."""
+        ...
+
+    async def settle_attempts(self, settled: Sequence[tuple[Attempt, Settlement]]) -> None:
+        """Do the same for all deliveries that one message told of: all of them or none."""
         ...
 
     async def next_delivery_due(self, after: float) -> float | None:

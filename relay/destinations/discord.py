@@ -5,17 +5,19 @@ Discord counts in.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from relay.core.delivery import Delivery, Verdict, VerdictKind
 from relay.core.event import Event
-from relay.core.http import MAX_WAIT_S, Request, Response, retry_after_s
+from relay.core.http import MAX_WAIT_S, Request, Response, rate_reset_s, retry_after_s
 from relay.core.observation import Status
+from relay.core.ports import Outgoing
 from relay.core.retry import RetryPolicy
 from relay.core.text import one_line
+from relay.destinations.digest import Digest, digest
 from relay.destinations.exchange import again, json_object, post_json, summary
-from relay.destinations.fitting import fit, units
+from relay.destinations.fitting import fit, packed, units
 from relay.destinations.message import Link, Notice, notice
 from relay.destinations.refusal import plain_next, refused, wants_plain
 
@@ -27,6 +29,15 @@ _FIELD_LIMIT = 420
 _ERROR_LIMIT = 1200
 _CONTENT_LIMIT = 1900
 _PLAIN_VALUE_LIMIT = 150
+_ITEM_LIMIT = 250
+_DIGEST_ROOM = 3200
+"""Leaves 2,500 of the 5,700 characters of an embed to a digest's title, nine tallies and the ids."""
+
+_NAME_LIMIT = 120
+_PLAIN_TITLE_LIMIT = 150
+_PLAIN_LINE_LIMIT = 70
+_REST_LIMIT = 250
+"""With these, a digest's title, 19 lines, the rest and the ids stay below 1,900."""
 
 _ESCAPES = {character: f"\\{character}" for character in "\\*_~`|>#-[]()<@"}
 """Discord's markdown reads a backslash before any punctuation; the @ breaks `@everyone`."""
@@ -99,8 +110,22 @@ class DiscordDestination:
         content = _plain(told) if wants_plain(delivery) else {"embeds": [_embed(told)]}
         return self._post(content)
 
+    def digest(self, outgoing: Sequence[Outgoing], now: float) -> Request:
+        """See Digesting; plain text once Discord refused the embed."""
+        told = digest(outgoing, now)
+        plain = any(wants_plain(item.delivery) for item in outgoing)
+        return self._post(_plain_digest(told) if plain else {"embeds": [_digest_embed(told)]})
+
     def verdict(self, response: Response, now: float) -> Verdict:
         """See Destination.
+
+        Every answer tells how many more messages Discord takes for now, so that
+        it need not refuse one.
+        """
+        return replace(self._judged(response, now), rest_s=_rest_s(response, now))
+
+    def _judged(self, response: Response, now: float) -> Verdict:
+        """Return what the answer means for the message.
 
         A webhook that answers 404 must never be used again, says Discord: it
         restricts who insists.
@@ -180,6 +205,29 @@ def _plain(told: Notice) -> Mapping[str, object]:
     return {"content": "\n".join([*lines, *links, told.ids]), "flags": _SUPPRESS_EMBEDS}
 
 
+def _digest_embed(told: Digest) -> Mapping[str, object]:
+    lines = [f"- {fit(item, _ITEM_LIMIT, _ESCAPES)}" for item in told.items]
+    lines += [fit(told.rest, _REST_LIMIT, _ESCAPES)] if told.rest is not None else []
+    links = packed(map(_link, told.links), _DIGEST_ROOM - sum(units(line) + 1 for line in lines))
+    return {
+        "title": fit(told.title, _TITLE_LIMIT, _ESCAPES),
+        "color": _COLOURS.get(told.status, _GREY),
+        "fields": [
+            {"name": fit(tally.name, _NAME_LIMIT, _ESCAPES), "value": fit(tally.value, _PLAIN_VALUE_LIMIT, _ESCAPES)}
+            for tally in told.tallies
+        ],
+        "description": "\n".join([*lines, *links]),
+        "footer": {"text": told.ids},
+    }
+
+
+def _plain_digest(told: Digest) -> Mapping[str, object]:
+    short = [*(f"{tally.name}: {tally.value}" for tally in told.tallies), *told.items]
+    lines = [fit(told.title, _PLAIN_TITLE_LIMIT, _ESCAPES), *(fit(line, _PLAIN_LINE_LIMIT, _ESCAPES) for line in short)]
+    lines += [fit(told.rest, _REST_LIMIT, _ESCAPES)] if told.rest is not None else []
+    return {"content": "\n".join([*lines, told.ids]), "flags": _SUPPRESS_EMBEDS}
+
+
 def _link(link: Link) -> str:
     label = fit(link.label, _FIELD_LIMIT, _ESCAPES)
     if not link.followable:
@@ -194,6 +242,14 @@ def _fault(errors: object) -> str:
         name, errors = next(iter(errors.items()))
         names.append(name)
     return one_line(".".join(names), 120) or "form"
+
+
+def _rest_s(response: Response, now: float) -> float:
+    """Return how long the webhook takes nothing more (docs.discord.com, "Rate Limits"), an hour at most."""
+    if response.headers.get("x-ratelimit-remaining", "").strip() != "0":
+        return 0.0
+    reset_s = rate_reset_s(response.headers.get("x-ratelimit-reset-after"), now)
+    return 0.0 if reset_s is None else min(reset_s + _WAIT_MARGIN_S, _LONGEST_BELIEVED_S)
 
 
 def _wait_s(response: Response, body: Mapping[str, object], now: float) -> float:

@@ -5,15 +5,17 @@ is kept below the 13,200 characters at which Slack answers
 `msg_blocks_too_long` (github.com/slackapi/bolt-js/issues/2509).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from relay.core.delivery import Delivery, Verdict, VerdictKind
 from relay.core.event import Event
 from relay.core.http import Request, Response
+from relay.core.ports import Outgoing
 from relay.core.retry import RetryPolicy
+from relay.destinations.digest import Digest, digest
 from relay.destinations.exchange import again, json_object, post_json, said, summary
-from relay.destinations.fitting import fit, units
+from relay.destinations.fitting import fit, packed, units
 from relay.destinations.message import Link, Notice, notice
 from relay.destinations.refusal import plain_next, refused, wants_plain
 
@@ -25,7 +27,12 @@ _LINKS_LIMIT = 8000
 """With this, a header, six fields, the error and the ids, a message stays below 12,000."""
 
 _TEXT_LIMIT = 300
+_PACE_S = 1.0
 _PLAIN_LIMIT = 3800
+_ITEM_LIMIT = 250
+_DIGEST_LINKS_LIMIT = 5000
+_PLAIN_LINE_LIMIT = 150
+_REST_LIMIT = 300
 
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 """All that Slack needs, and the only entities that it reads."""
@@ -81,8 +88,21 @@ class SlackDestination:
         content = {"text": _plain(told)} if wants_plain(delivery) else _rich(told)
         return self._post(content)
 
+    def digest(self, outgoing: Sequence[Outgoing], now: float) -> Request:
+        """See Digesting; plain text once Slack refused the blocks."""
+        told = digest(outgoing, now)
+        plain = any(wants_plain(item.delivery) for item in outgoing)
+        return self._post({"text": _plain_digest(told)} if plain else _rich_digest(told))
+
     def verdict(self, response: Response, now: float) -> Verdict:
         """See Destination.
+
+        A webhook takes one message a second (docs.slack.dev/apis/web-api/rate-limits).
+        """
+        return replace(self._judged(response, now), rest_s=_PACE_S)
+
+    def _judged(self, response: Response, now: float) -> Verdict:
+        """Return what the answer means for the message.
 
         Slack's codes come as plain text (api.slack.com/changelog/2016-05-17),
         some as JSON, and count whatever the status is.  A success in other words
@@ -118,24 +138,25 @@ def _rich(told: Notice) -> Mapping[str, object]:
         blocks.append({"type": "section", "fields": fields})
     if told.error is not None:
         blocks.append({"type": "section", "text": _plain_text(told.error, _ERROR_LIMIT)})
-    blocks += [
-        {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}} for text in _link_sections(told)
-    ]
+    blocks += _sections(told.links_within(_LINKS_LIMIT, _link_lines(told.links)))
     blocks.append({"type": "context", "elements": [_plain_text(told.ids, _FIELD_LIMIT)]})
     lead = told.title if told.error is None else f"{told.title}: {told.error}"
     return {"text": fit(lead, _TEXT_LIMIT, _ESCAPES), "blocks": blocks}
 
 
-def _link_sections(told: Notice) -> list[str]:
-    """Return the links in as few sections as their order allows."""
-    possible = [line for line in map(_link, told.links) if units(line) <= _SECTION_LIMIT]
+def _link_lines(links: Sequence[Link]) -> list[str]:
+    return [line for line in map(_link, links) if units(line) <= _SECTION_LIMIT]
+
+
+def _sections(lines: Sequence[str]) -> list[Mapping[str, object]]:
+    """Return lines with links in as few sections as their order allows."""
     sections: list[str] = []
-    for line in told.links_within(_LINKS_LIMIT, possible):
+    for line in lines:
         if sections and units(sections[-1]) + units(line) + 1 <= _SECTION_LIMIT:
             sections[-1] += f"\n{line}"
         else:
             sections.append(line)
-    return sections
+    return [{"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}} for text in sections]
 
 
 def _plain(told: Notice) -> str:
@@ -145,6 +166,27 @@ def _plain(told: Notice) -> str:
     lines += [fit(f"{fact.name}: {fact.value}", _FIELD_LIMIT, _ESCAPES) for fact in told.facts]
     room = _PLAIN_LIMIT - units("\n".join([*lines, told.ids])) - 1
     return "\n".join([*lines, *told.links_within(room, list(map(_link, told.links))), told.ids])
+
+
+def _rich_digest(told: Digest) -> Mapping[str, object]:
+    blocks: list[object] = [{"type": "header", "text": _plain_text(told.title, _HEADER_LIMIT)}]
+    if told.tallies:
+        fields = [_plain_text(f"{tally.name}: {tally.value}", _FIELD_LIMIT) for tally in told.tallies]
+        blocks.append({"type": "section", "fields": fields})
+    items = "\n".join(fit(item, _ITEM_LIMIT, _ESCAPES) for item in told.items)
+    blocks.append({"type": "section", "text": {"type": "plain_text", "text": items, "emoji": False}})
+    blocks += _sections(packed(_link_lines(told.links), _DIGEST_LINKS_LIMIT))
+    if told.rest is not None:
+        blocks.append({"type": "section", "text": _plain_text(told.rest, _REST_LIMIT)})
+    blocks.append({"type": "context", "elements": [_plain_text(told.ids, _FIELD_LIMIT)]})
+    return {"text": fit(told.title, _TEXT_LIMIT, _ESCAPES), "blocks": blocks}
+
+
+def _plain_digest(told: Digest) -> str:
+    short = [*(f"{tally.name}: {tally.value}" for tally in told.tallies), *told.items]
+    lines = [fit(told.title, _HEADER_LIMIT, _ESCAPES), *(fit(line, _PLAIN_LINE_LIMIT, _ESCAPES) for line in short)]
+    lines += [fit(told.rest, _REST_LIMIT, _ESCAPES)] if told.rest is not None else []
+    return "\n".join([*lines, told.ids])
 
 
 def _link(link: Link) -> str:

@@ -153,6 +153,17 @@ WHERE id IN (
 )
 RETURNING *;
 
+-- name: claim_company
+UPDATE deliveries SET leased_until = :until
+WHERE id IN (
+    SELECT id FROM deliveries
+    WHERE state = 'pending' AND lane = :lane AND key = :key AND trigger = 'scheduled'
+      AND next_attempt_at <= :now AND leased_until <= :now
+    ORDER BY next_attempt_at
+    LIMIT :limit
+)
+RETURNING *;
+
 -- name: events_by_id
 SELECT * FROM events WHERE id IN (SELECT value FROM json_each(:ids));
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import aiosqlite
 
-from relay.core.delivery import Attempt, DeliveryState, Settlement
+from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement
 from relay.core.errors import Conflict, NotFound, StoreError
 from relay.core.event import Event
 from relay.core.learning import Evidence, Kind
@@ -238,10 +238,20 @@ class SqliteStore:
     ) -> list[Outgoing]:
         """See Store."""
 
+        return await self._claim_deliveries(
+            "claim_due_deliveries", now=now, until=until, limit=limit, per_lane=per_lane, busy=rows.text(busy)
+        )
+
+    async def claim_company(self, delivery: Delivery, now: float, *, until: float, limit: int) -> list[Outgoing]:
+        """See Store."""
+        target = delivery.target
+        return await self._claim_deliveries(
+            "claim_company", lane=target.lane, key=target.key, now=now, until=until, limit=limit
+        )
+
+    async def _claim_deliveries(self, name: str, **params: object) -> list[Outgoing]:
         async def write(transaction: Transaction) -> list[Outgoing]:
-            claimed = await transaction.fetch(
-                "claim_due_deliveries", now=now, until=until, limit=limit, per_lane=per_lane, busy=rows.text(busy)
-            )
+            claimed = await transaction.fetch(name, **params)
             found = await transaction.fetch("events_by_id", ids=rows.text([row["event_id"] for row in claimed]))
             events = {row["id"]: rows.event(row) for row in found}
             return [Outgoing(rows.delivery(row), events[row["event_id"]]) for row in claimed]
@@ -251,29 +261,14 @@ class SqliteStore:
 
     async def settle_attempt(self, attempt: Attempt, settlement: Settlement) -> None:
         """See Store."""
+        await self.settle_attempts([(attempt, settlement)])
+
+    async def settle_attempts(self, settled: Sequence[tuple[Attempt, Settlement]]) -> None:
+        """See Store."""
 
         async def write(transaction: Transaction) -> None:
-            await transaction.fetch(
-                "insert_attempt",
-                delivery_id=attempt.delivery_id,
-                number=attempt.number,
-                trigger=attempt.trigger,
-                started_at=attempt.started_at,
-                duration_s=attempt.duration_s,
-                status=attempt.status,
-                verdict=attempt.verdict,
-                reason=attempt.reason,
-                response=attempt.response,
-            )
-            await transaction.fetch(
-                "settle_delivery",
-                delivery_id=settlement.delivery_id,
-                state=settlement.state,
-                next_attempt_at=settlement.next_attempt_at,
-                tries=settlement.tries,
-                reason=settlement.reason,
-                finalized_at=settlement.finalized_at,
-            )
+            await transaction.many("insert_attempt", (asdict(attempt) for attempt, _ in settled))
+            await transaction.many("settle_delivery", (asdict(settlement) for _, settlement in settled))
 
         await self._writer.commit(write)
 

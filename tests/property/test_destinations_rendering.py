@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,7 @@ from relay.core.delivery import Delivery, DeliveryState
 from relay.core.event import Event
 from relay.core.http import Response
 from relay.core.observation import Status
-from relay.core.ports import Destination
+from relay.core.ports import Destination, Outgoing
 from relay.core.retry import RetryPolicy
 from relay.core.signing import SigningSecret
 from relay.core.watch import Target
@@ -87,7 +88,7 @@ datas = st.fixed_dictionaries(
 reasons = st.sampled_from([None, "HTTP 500", "message refused, plain text follows: HTTP 400"])
 
 
-def posted(destination: Destination, data: object, reason: str | None) -> dict[str, object]:
+def outgoing_of(data: object, reason: str | None) -> Outgoing:
     delivery = Delivery(
         id="dlv_0123456789abcdefghjkmnpqrs",
         event_id="evt_0123456789abcdefghjkmnpqrs",
@@ -101,7 +102,17 @@ def posted(destination: Destination, data: object, reason: str | None) -> dict[s
     )
     body = json.dumps({"type": "job.completed", "timestamp": "", "data": data})
     event = Event("evt_0123456789abcdefghjkmnpqrs", "job.completed", delivery.watch_id, NOON, body)
-    return json.loads(destination.request(delivery, event, NOON).body or b"")
+    return Outgoing(delivery, event)
+
+
+def posted(destination: Destination, data: object, reason: str | None) -> dict[str, object]:
+    outgoing = outgoing_of(data, reason)
+    return json.loads(destination.request(outgoing.delivery, outgoing.event, NOON).body or b"")
+
+
+def posted_digest(destination: SlackDestination | DiscordDestination, parts: list[object], reason: str | None) -> Any:
+    outgoing = [outgoing_of(data, reason) for data in parts]
+    return json.loads(destination.digest(outgoing, NOON).body or b"")
 
 
 def length(value: object) -> int:
@@ -183,6 +194,48 @@ def test_a_message_with_every_part_at_its_longest_keeps_every_limit(
     }
     check_slack_limits(posted(SLACK, data, reason))
     check_discord_limits(posted(DISCORD, data, reason))
+
+
+@settings(untimed, max_examples=30)
+@given(parts=st.lists(datas, min_size=1, max_size=13), reason=reasons)
+def test_digests_keep_every_limit(parts: list[object], reason: str | None) -> None:
+    check_slack_limits(posted_digest(SLACK, parts, reason))
+    check_discord_limits(posted_digest(DISCORD, parts, reason))
+
+
+@pytest.mark.parametrize("reason", [None, "message refused, plain text follows: HTTP 400"])
+@pytest.mark.parametrize("filling", ["&", "*", "x", "🌊"])
+def test_a_digest_with_every_part_at_its_longest_keeps_every_limit(filling: str, reason: str | None) -> None:
+    longest = filling * 10_000
+    parts: list[object] = [
+        {
+            "provider": f"{number}{longest}",
+            "job_id": longest,
+            "status": status,
+            "error": {"user_message": longest, "moderated": True},
+            "outputs": [{"url": "https://cdn.example/" + "x" * 70 * number, "content_type": longest}],
+            "watched_at": "2000-01-01T00:00:00Z",
+        }
+        for number in range(30)
+        for status in Status
+    ]
+    check_slack_limits(posted_digest(SLACK, parts, reason))
+    check_discord_limits(posted_digest(DISCORD, parts, reason))
+
+
+@settings(untimed, max_examples=30)
+@given(parts=st.lists(datas, min_size=1, max_size=13), reason=reasons)
+def test_digests_cannot_mention_anyone_or_forge_a_link(parts: list[object], reason: str | None) -> None:
+    for shown in texts(posted_digest(SLACK, parts, reason)):
+        bare = re.sub(r"<https?://[^<>|\s]+\|[^<>]*Output \d+[^<>]*>", "", shown, flags=re.IGNORECASE)
+        assert "<" not in bare
+        assert ">" not in bare
+        assert not re.search(r"&(?!amp;|lt;|gt;)", shown)
+    for shown in texts(posted_digest(DISCORD, parts, reason)):
+        literal = re.sub(r"\\[^0-9A-Za-z\s]", "", shown)
+        link = r"\[[^\[\]]*Output \d+[^\[\]]*\]\(https?://[^()<>\s]+\)"
+        unlinked = re.sub(link, "", literal, flags=re.IGNORECASE).replace("dlv_01234567", "")
+        assert not re.search(r"[\\*_~`|>#\[\]()<@]", unlinked)
 
 
 @untimed

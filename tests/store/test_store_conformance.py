@@ -7,7 +7,7 @@ import pytest
 
 from relay.core import ids
 from relay.core.delivery import Attempt, DeliveryState, Settlement, Trigger, VerdictKind
-from relay.core.errors import Conflict, NotFound
+from relay.core.errors import Conflict, NotFound, StoreError
 from relay.core.event import outcome_event, provider_event
 from relay.core.hazard import prior
 from relay.core.learning import Evidence, Kind, Phase, Trace, survived
@@ -403,6 +403,42 @@ class TestDelivering:
         claimed = await claim(store, NOW + 300, limit=1)
 
         assert [item.delivery.watch_id for item in claimed] == [second.id]
+
+    async def test_what_is_due_for_the_same_target_keeps_company(self, store: Store) -> None:
+        """Neither another target's, nor what is claimed, not due, settled, or to be sent again by itself."""
+        for number in range(1, 8):
+            await ended(store, number, targets=(OPS,))
+        head, settled, later, manual = ours = await claim(store, limit=4)
+        await ended(store, 8)
+        await store.settle_attempt(
+            attempt(settled.delivery.id, VerdictKind.DELIVERED), final(settled.delivery.id, DeliveryState.DELIVERED)
+        )
+        await store.settle_attempt(attempt(later.delivery.id), pending(later.delivery.id, NOW + 500))
+        await store.settle_attempt(attempt(manual.delivery.id), pending(manual.delivery.id, NOW + 500))
+        await store.resend(manual.delivery.id, NOW + 90)
+
+        company = await store.claim_company(head.delivery, NOW + 100, until=NOW + 130, limit=2)
+        rest = await store.claim_company(head.delivery, NOW + 100, until=NOW + 130, limit=9)
+
+        assert [len(company), len(rest)] == [2, 1]
+        assert {item.delivery.target for item in (*company, *rest)} == {OPS}
+        assert not {item.delivery.id for item in (*company, *rest)} & {item.delivery.id for item in ours}
+        assert await store.claim_company(head.delivery, NOW + 129, until=NOW + 160, limit=9) == []
+        assert len(await store.claim_company(head.delivery, NOW + 130, until=NOW + 160, limit=9)) == 4
+
+    async def test_what_one_message_told_of_is_settled_at_once_or_not_at_all(self, store: Store) -> None:
+        for number in range(1, 4):
+            await ended(store, number, targets=(OPS,))
+        claimed = [item.delivery.id for item in await claim(store)]
+        told = [(attempt(each), pending(each, NOW + 200)) for each in claimed]
+
+        with pytest.raises(StoreError):
+            await store.settle_attempts([*told[:2], (told[2][0], replace(told[2][1], tries=-1))])
+        assert [(await store.delivery(each)).attempts for each in claimed] == [(), (), ()]
+
+        await store.settle_attempts(told)
+        assert [len((await store.delivery(each)).attempts) for each in claimed] == [1, 1, 1]
+        assert await store.next_delivery_due(after=NOW) == NOW + 200
 
     async def test_a_retry_is_recorded_and_comes_due_when_it_says(self, store: Store) -> None:
         await ended(store)

@@ -144,6 +144,11 @@ def test_a_slip_is_answered_with_what_was_meant(report, text, message, hint):
             "thread",
             "a discord thread is",
         ),
+        (
+            '[destinations.x]\ntype = "callback"\nurl = "https://x.test"\ndigest = "1m"',
+            "digest",
+            "slack and discord only",
+        ),
         ('[destinations.x]\nurl = { env = "U" }', "destinations.x", 'the key "type" is missing'),
         ("[[routes]]\nto = []", "to", "must not be empty"),
         ('[providers."a:b"]\npreset = "getimg"', 'providers."a:b"', "is not a name"),

@@ -53,6 +53,7 @@ to = ["hook"]
         "destinations.hook.previous_secrets": ("[]", "default"),
         "destinations.hook.payload": ('"full"', "default"),
         "destinations.hook.raw": ("false", "default"),
+        "destinations.hook.digest": ('"1m"', "default"),
         "destinations.hook.retry.first": ('"5s"', "default"),
         "destinations.hook.retry.max_gap": ('"6h"', "default"),
         "destinations.hook.retry.give_up_after": ('"72h"', "default"),

@@ -73,6 +73,29 @@ def test_a_message_goes_into_a_thread(
     assert threaded.request(delivery, completed, noon).url == expected
 
 
+@pytest.mark.parametrize(
+    ("remaining", "reset_after", "rest_s"),
+    [
+        ("0", "1.5", 1.75),
+        ("0", "0", 0.25),
+        ("1", "1.5", 0.0),
+        ("0", "soon", 0.0),
+        ("0", None, 0.0),
+        (None, "1.5", 0.0),
+        ("0", "86400", 3600.0),
+    ],
+)
+def test_a_webhook_is_left_alone_before_it_has_to_refuse(
+    remaining: str | None, reset_after: str | None, rest_s: float, noon: float
+) -> None:
+    names = {"x-ratelimit-remaining": remaining, "x-ratelimit-reset-after": reset_after}
+    headers = {name: value for name, value in names.items() if value is not None}
+
+    verdict = DISCORD.verdict(Response(200, headers, b"{}"), noon)
+
+    assert (verdict.kind, verdict.rest_s) == (VerdictKind.DELIVERED, rest_s)
+
+
 def test_a_moderated_job_says_so_in_words(delivery: Delivery, moderated: Event, noon: float) -> None:
     assert embed_of(delivery, moderated, noon) == {
         "title": "nanogpt job failed",

@@ -261,6 +261,11 @@ def test_a_message_refused_even_as_text_is_not_sent_again(code: str, noon: float
     assert verdict.reason == f"message refused: HTTP 400: {code}"
 
 
+@pytest.mark.parametrize("response", [Response(200, body=b"ok"), Response(500), Response(400, body=b"no_text")])
+def test_a_webhook_is_left_alone_for_a_second_after_every_message(response: Response, noon: float) -> None:
+    assert SLACK.verdict(response, noon).rest_s == 1.0
+
+
 def test_a_rate_limit_is_obeyed(noon: float) -> None:
     body = b'{"ok":false,"error":"ratelimited"}'
     verdict = SLACK.verdict(Response(429, {"retry-after": "30"}, body), noon)
