@@ -1,11 +1,12 @@
 # make demo   the main job, end to end, without keys
 # make test   everything that CI checks
+# make bench-startup   how fast the command line starts
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test check bench-startup clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/relay demo
@@ -14,6 +15,9 @@ test: check
 	$(BIN)/coverage erase
 	$(BIN)/pytest --cov --cov-report=
 	$(BIN)/coverage report --fail-under=90
+
+bench-startup: $(VENV)/.runtime
+	$(BIN)/python bench/startup.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ import sys
 from importlib import import_module
 
 import click
+from click.shell_completion import CompletionItem
 
 from relay import __version__
 from relay.cli.exit_codes import ExitCode, of_problem
@@ -14,6 +15,7 @@ from relay.cli.groups import Group
 
 _COMMANDS = {
     "add": "relay.cli.watches:add",
+    "completion": "relay.cli.completion:completion",
     "config": "relay.cli.offline:config",
     "db": "relay.cli.db:db",
     "deliveries": "relay.cli.deliveries:deliveries",
@@ -36,6 +38,7 @@ _COMMANDS = {
 }
 _SUMMARIES = {
     "add": "Watch jobs.",
+    "completion": "Complete words in your shell.",
     "config": "Check and show the configuration.",
     "db": "Copy, check and measure the database.",
     "deliveries": "See what was delivered, and send it again.",
@@ -68,6 +71,12 @@ class _LazyGroup(Group):
         module, _, name = _COMMANDS[cmd_name].partition(":")
         command: click.Command = getattr(import_module(module), name)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the commands without importing them all."""
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(CompletionItem(name, help=_SUMMARIES[name]) for name in names), *options]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

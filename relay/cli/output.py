@@ -5,13 +5,16 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from relay.cli.exit_codes import ExitCode
 from relay.core.duration import format_duration
 from relay.core.text import one_line
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 COLOURS = {
     "completed": "green",
@@ -56,6 +59,12 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
             click.echo("\t".join(one_line(cell, WHOLE) for cell in row))
         return
     from rich.console import Console
+
+    Console().print(drawn(headers, rows))
+
+
+def drawn(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> "Table":
+    """Return rows as a table for a terminal."""
     from rich.table import Table
     from rich.text import Text
 
@@ -64,7 +73,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         shown.add_column(header.upper(), overflow="fold")
     for row in rows:
         shown.add_row(*(Text(one_line(cell, _CELL), style=COLOURS.get(cell, "")) for cell in row))
-    Console().print(shown)
+    return shown
 
 
 def listing(

@@ -1,5 +1,6 @@
 """relay add, ls, show, poll and rm."""
 
+from functools import partial
 from typing import Any
 
 import click
@@ -86,6 +87,7 @@ def _next(watch: dict[str, Any]) -> str:
 @click.option("--metadata", multiple=True, metavar="K=V", help="With this metadata.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
 @click.option("--all", "everything", is_flag=True, help="All, however many.")
+@click.option("-w", "--watch", "live", is_flag=True, help="Go on showing what changes, until interrupted.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one watch a line.")
 @click.pass_context
 def ls(
@@ -96,6 +98,7 @@ def ls(
     metadata: tuple[str, ...],
     limit: int,
     everything: bool,
+    live: bool,
     as_json: bool,
 ) -> int:
     """List watches, newest first.
@@ -104,19 +107,28 @@ def ls(
     Examples:
       relay ls --status queued --status running
       relay ls --status failed --since 1d --json
+      relay ls --watch --status running
     """
     query: dict[str, object] = {f"metadata.{key}": value for key, value in pairs(metadata, "--metadata").items()}
     query |= {name: value for name, value in (("provider", provider), ("since", since)) if value}
     if status:
         query["status"] = list(status)
-    found = client_of(ctx).pages("/v1/watches", query, None if everything else limit)
+    client = client_of(ctx)
+    fetch = partial(client.pages, "/v1/watches", query, None if everything else limit)
+    if live:
+        from relay.cli.live import follow
+
+        follow(client, fetch, _HEADERS, _row, as_json=as_json)
     return output.listing(
-        found,
-        ("id", "provider", "job", "status", "age", "next look", "polls"),
+        fetch(),
+        _HEADERS,
         _row,
         as_json=as_json,
         filtered=bool(query),
     )
+
+
+_HEADERS = ("id", "provider", "job", "status", "age", "next look", "polls")
 
 
 def _row(watch: dict[str, Any]) -> tuple[str, ...]:
