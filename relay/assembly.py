@@ -168,6 +168,7 @@ def followed(settings: Config, pollers: Mapping[str, Poller]) -> dict[str, Follo
             provider=poller.account.provider,
             following=poller.account.following,
             expectations=poller.experience,
+            rate=poller.account.rate,
             deadline_s=deadline_s(settings, name),
             wake=poller.wakeup.set,
         )

@@ -240,6 +240,7 @@ class Engine:
             health=self.health,
             ends=self._ends,
             providers=assembly.followed(settings, self.pollers),
+            routes=plan.routes,
             destinations=assembly.named_destinations(settings, plan.resolve, ground.clock),
             callback_target=assembly.callback_checker(settings),
             wake_dispatcher=self.dispatcher.wakeup.set,

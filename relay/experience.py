@@ -77,7 +77,7 @@ class Experience:
         """See Expectations."""
         belief = self._beliefs.get(Kind(self._provider, phase, model))
         if belief is None:
-            return 0.0 if model is None else self.jobs(phase, None)
+            return 0.0
         return belief.evidence.jobs + sum(sum(trace.events) for trace in belief.since)
 
     def learn(self, lessons: Lessons, *, saved: bool = False) -> None:

@@ -30,6 +30,7 @@ def build_app(context: Context) -> web.Application:
             web.get("/v1/watches/{id}", watches.show),
             web.delete("/v1/watches/{id}", watches.remove),
             web.post("/v1/watches/{id}/poll", watches.poll),
+            web.get("/v1/watches/{id}/explanation", watches.explanation),
             web.get("/v1/deliveries", deliveries.list_deliveries),
             web.get("/v1/deliveries/{id}", deliveries.show),
             web.post("/v1/deliveries/{id}/resend", deliveries.resend),

@@ -1,15 +1,17 @@
 """What the handlers work with."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from aiohttp import web
 
 from relay.config import Changes
 from relay.core.access import Token
+from relay.core.budget import Rate
 from relay.core.delivery import Verdict
 from relay.core.outlook import Expectations
 from relay.core.ports import Clock, Counts, Entropy, Provider, Store
+from relay.core.routing import Route
 from relay.core.standing import Standing
 from relay.core.watch import Following, Target
 from relay.health import Health
@@ -24,6 +26,7 @@ class Followed:
     provider: Provider
     following: Following
     expectations: Expectations
+    rate: Rate | None
     deadline_s: float
     wake: Callable[[], None]
 
@@ -71,6 +74,7 @@ class Context:
     ends: EndSignals
     providers: Mapping[str, Followed]
     destinations: Mapping[str, NamedDestination]
+    routes: Sequence[Route]
     callback_target: Callable[[str], Target]
     wake_dispatcher: Callable[[], None]
     tokens: Collection[Token]

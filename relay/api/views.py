@@ -3,14 +3,15 @@
 from yarl import URL
 
 from relay.core.delivery import Attempt
+from relay.core.explanation import Eta, Explanation
 from relay.core.instant import iso
 from relay.core.ports import DeliveryView, WatchView
 
 _OUTCOME_FIELDS = ("outputs", "error", "cost", "created_at", "completed_at", "observed_at")
 
 
-def watch_json(view: WatchView) -> dict[str, object]:
-    """Return a watch; once it has ended, with what its event says."""
+def watch_json(view: WatchView, expected: Eta | None) -> dict[str, object]:
+    """Return a watch; once it has ended, with what its event says, until then with when it is likely to."""
     watch = view.watch
     shown: dict[str, object] = {
         "id": watch.id,
@@ -26,6 +27,7 @@ def watch_json(view: WatchView) -> dict[str, object]:
         "destinations": [target.name for target in view.targets if target.name],
         "watched_at": iso(watch.created_at),
         "deadline": iso(watch.deadline),
+        "eta": eta_json(expected),
         "next_poll_at": None if watch.finalized_at else iso(watch.next_poll_at),
         "last_poll_at": _iso(watch.last_poll_at),
         "polls": watch.polls,
@@ -37,6 +39,38 @@ def watch_json(view: WatchView) -> dict[str, object]:
         shown |= {name: data[name] for name in _OUTCOME_FIELDS}
         shown["event_id"] = view.event.id
     return shown
+
+
+def eta_json(expected: Eta | None) -> dict[str, object] | None:
+    """Return when a job is likely to end, or None where that is not known."""
+    if expected is None:
+        return None
+    instants = {name: iso(getattr(expected, name)) for name in ("likely", "earliest", "latest")}
+    return {**instants, "jobs": expected.jobs}
+
+
+def explanation_json(view: WatchView, told: Explanation) -> dict[str, object]:
+    """Return an explanation: the sentences, and the figures behind them."""
+    watch, history = view.watch, told.history
+    return {
+        "id": watch.id,
+        "status": watch.status,
+        "sentences": list(told.sentences),
+        "history": None
+        if history is None
+        else {
+            "jobs": history.jobs,
+            "model": history.model,
+            "half_done_s": round(history.half_done_s, 3),
+            "nine_in_ten_s": round(history.nine_in_ten_s, 3),
+        },
+        "eta": eta_json(told.eta),
+        "next_poll_at": None if watch.finalized_at else iso(watch.next_poll_at),
+        "next_poll_reason": told.next_poll_reason,
+        "deadline": iso(watch.deadline),
+        "told": [{"destination": name, "outcomes": list(outcomes)} for name, outcomes in sorted(told.told.items())],
+        "last_error": watch.last_error,
+    }
 
 
 def delivery_json(view: DeliveryView, *, with_attempts: bool = False) -> dict[str, object]:

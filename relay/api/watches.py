@@ -21,21 +21,24 @@ from relay.api.requests import (
     page_limit,
     read_json,
 )
-from relay.api.views import watch_json
+from relay.api.views import explanation_json, watch_json
 from relay.core import ids
 from relay.core.access import Scope
 from relay.core.duration import parse_duration
 from relay.core.errors import InvalidValue, NotFound
+from relay.core.explanation import Surroundings, eta, explain, explain_orphan
 from relay.core.instant import parse_instant
 from relay.core.observation import Job, Status
 from relay.core.outlook import Lifetime, outlook
-from relay.core.ports import Added, WatchFilter, WatchView
+from relay.core.ports import Added, DeliveryFilter, WatchFilter, WatchView
 from relay.core.schedule import demand, next_poll
+from relay.core.standing import Standing
 from relay.core.watch import NewWatch, Target
 
 MAX_WAIT_S = 60.0
 _RECHECK_S = 5.0
 """A waiting request re-reads the store this often: another process may have ended the watch."""
+_DELIVERIES_EXPLAINED = 20
 _METADATA_PREFIX = "metadata."
 _LIST_PARAMETERS = frozenset({"status", "provider", "since", "cursor", "limit", "id_prefix"})
 
@@ -49,7 +52,7 @@ async def add(request: web.Request) -> web.Response:
     _check_owner(added, caller)
     view = await context.store.watch(added.watch.id)
     return web.json_response(
-        watch_json(view),
+        shown(context, view),
         status=201 if added.created else 200,
         headers={"Location": f"/v1/watches/{added.watch.id}"},
     )
@@ -187,7 +190,7 @@ async def list_watches(request: web.Request) -> web.Response:
     page = found[:limit]
     return web.json_response(
         {
-            "items": [watch_json(view) for view in page],
+            "items": [shown(context, view) for view in page],
             "next_cursor": page[-1].watch.id if len(found) > limit else None,
         }
     )
@@ -201,7 +204,7 @@ async def show(request: web.Request) -> web.Response:
     view = await visible(context, caller, request.match_info["id"])
     if wait_s > 0 and not view.watch.status.terminal:
         view = await _wait(context, view.watch.id, wait_s)
-    return web.json_response(watch_json(view))
+    return web.json_response(shown(context, view))
 
 
 async def _wait(context: Context, watch_id: str, wait_s: float) -> WatchView:
@@ -231,7 +234,34 @@ async def poll(request: web.Request) -> web.Response:
     followed = context.providers.get(view.watch.provider)
     if followed is not None:
         followed.wake()
-    return web.json_response(watch_json(await context.store.watch(view.watch.id)), status=202)
+    return web.json_response(shown(context, await context.store.watch(view.watch.id)), status=202)
+
+
+async def explanation(request: web.Request) -> web.Response:
+    """GET /v1/watches/{id}/explanation: why it stands where it stands."""
+    context, caller = request.app[CONTEXT], caller_of(request, Scope.READ)
+    view = await visible(context, caller, request.match_info["id"])
+    watch, followed, now = view.watch, context.providers.get(view.watch.provider), context.clock.now()
+    if followed is None:
+        return web.json_response(explanation_json(view, explain_orphan(watch)))
+    found = await context.store.deliveries(DeliveryFilter(watch_id=watch.id), before=None, limit=_DELIVERIES_EXPLAINED)
+    around = Surroundings(
+        bounds=followed.following.bounds,
+        expectations=followed.expectations,
+        standing=(await context.store.standings()).get(watch.provider, Standing()),
+        routes=context.routes,
+        targets=view.targets,
+        deliveries=[item.delivery for item in found],
+        rate=followed.rate,
+    )
+    return web.json_response(explanation_json(view, explain(watch, around, view.event, now)))
+
+
+def shown(context: Context, view: WatchView) -> dict[str, object]:
+    """Return a watch as the API shows it now."""
+    followed = context.providers.get(view.watch.provider)
+    expected = None if followed is None else eta(view.watch, followed.expectations)
+    return watch_json(view, expected)
 
 
 async def visible(context: Context, caller: Caller, reference: str) -> WatchView:

@@ -101,7 +101,17 @@ def listing(
 
 def instant(text: str | None) -> float | None:
     """Return the Unix time of what the API writes, or None."""
-    return datetime.fromisoformat(text).timestamp() if text else None
+    return unix(text) if text else None
+
+
+def unix(text: str) -> float:
+    """Return the Unix time of what the API writes."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+def wall_clock() -> float:
+    """Return the Unix time of a person's clock, on their own terminal."""
+    return time.time()  # noqa: TID251 - no daemon runs here
 
 
 def ago(text: str | None) -> str:
@@ -109,7 +119,7 @@ def ago(text: str | None) -> str:
     moment = instant(text)
     if moment is None:
         return "-"
-    distance = time.time() - moment  # noqa: TID251 - a person's clock, on their own terminal
+    distance = wall_clock() - moment
     return f"{format_duration(distance)} ago" if distance >= 0 else f"in {format_duration(-distance)}"
 
 

@@ -1,10 +1,12 @@
 """relay wait."""
 
 import math
+import shutil
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import click
@@ -13,12 +15,15 @@ from relay.cli import output
 from relay.cli.client import ApiError, Client, Unreachable, watch_path
 from relay.cli.common import client_of, references, resolve, seconds
 from relay.cli.exit_codes import ExitCode, of_status, worst
+from relay.core.duration import format_duration
 from relay.core.text import one_line
 
 _LONG_POLL_S = 30.0
 _ROUND_S = 5.0
 """How long it takes to ask for all, where there are more than can be asked for at once."""
 _RETRY_S = 1.0
+_REDRAW_S = 0.5
+_ENDS = ("earliest", "latest")
 _AT_ONCE = 16
 _ANSWER_S = 15.0
 _UNWELL = 500
@@ -73,9 +78,12 @@ def wait_for(
     """
     ended: list[ExitCode] = []
     pending = 0
-    waiting = _Waiting(client, list(dict.fromkeys(ids)), timeout_s)
+    progress = _Progress() if sys.stderr.isatty() else None
+    waiting = _Waiting(client, list(dict.fromkeys(ids)), timeout_s, progress)
     try:
         for watch in waiting.answers():
+            if progress is not None:
+                progress.clear()
             code = of_status(watch["status"])
             if code is ExitCode.PENDING:
                 pending += 1
@@ -98,8 +106,12 @@ class _Waiting:
     is wanted, must not wait for requests that are held for half a minute.
     """
 
-    def __init__(self, client: Client, ids: Sequence[str], timeout_s: float | None) -> None:
+    def __init__(
+        self, client: Client, ids: Sequence[str], timeout_s: float | None, progress: "_Progress | None"
+    ) -> None:
         self._client = client
+        self._progress = progress
+        self._latest: dict[str, dict[str, Any]] = {}
         self._until = math.inf if timeout_s is None else _now() + timeout_s
         self._open = len(ids)
         self._todo: SimpleQueue[str] = SimpleQueue()
@@ -114,11 +126,20 @@ class _Waiting:
     def answers(self) -> Iterator[dict[str, Any]]:
         """Yield each watch once it has ended, or as it is when the time is up; raises what keeps us from asking."""
         while self._open:
-            answer = self._answers.get()
+            try:
+                answer = self._answers.get(timeout=None if self._progress is None else _REDRAW_S)
+            except Empty:
+                self._draw()
+                continue
             if isinstance(answer, Exception):
                 raise answer
             self._open -= 1
+            self._latest.pop(answer["id"], None)
             yield answer
+
+    def _draw(self) -> None:
+        if self._progress is not None:
+            self._progress.draw(list(self._latest.values()), self._open)
 
     def stop(self) -> None:
         """Let the threads end as soon as they can."""
@@ -140,7 +161,9 @@ class _Waiting:
 
     def _ask(self, watch_id: str) -> dict[str, Any] | None:
         """Return a watch that has ended or whose time is up, or None where it has to be asked for again."""
-        hold_s = max(0.0, min(self._until - _now(), self._turn_s()))
+        # What is shown meanwhile is known from a first look that is not held.
+        first_look = self._progress is not None and watch_id not in self._latest
+        hold_s = 0.0 if first_look else max(0.0, min(self._until - _now(), self._turn_s()))
         try:
             watch: dict[str, Any] = self._client.get(
                 watch_path(watch_id), {"wait": f"{hold_s:.3f}"}, timeout_s=hold_s + _ANSWER_S
@@ -151,6 +174,7 @@ class _Waiting:
             self._tell_once(error)
             self._stopped.wait(min(_RETRY_S, max(0.0, self._until - _now())))
             return None
+        self._latest[watch_id] = watch
         over = of_status(watch["status"]) is not ExitCode.PENDING or _now() >= self._until
         return watch if over else None
 
@@ -168,6 +192,40 @@ class _Waiting:
         if not self._told:
             self._told = True
             output.say(one_line(f"{error}; waiting for it"))
+
+
+class _Progress:
+    """One line on the terminal that tells how far the jobs are, until there is something to print."""
+
+    def __init__(self) -> None:
+        self._drawn = False
+
+    def draw(self, watches: Sequence[dict[str, Any]], left: int) -> None:
+        """Show what is known of the jobs that have not ended."""
+        self.clear()
+        width = max(shutil.get_terminal_size().columns - 1, 20)
+        click.echo(one_line(progress_line(watches, left, output.wall_clock()), width), err=True, nl=False)
+        self._drawn = True
+
+    def clear(self) -> None:
+        """Make room for a line that stays."""
+        if self._drawn:
+            click.echo("\r\x1b[2K", err=True, nl=False)
+        self._drawn = False
+
+
+def progress_line(watches: Sequence[dict[str, Any]], left: int, now: float) -> str:
+    """Return how far jobs are at the Unix time `now`; of many, the one that is likely to end first."""
+    expected = [watch for watch in watches if watch["eta"]]
+    if not expected:
+        return f"waiting for {left}"
+    soonest = min(expected, key=lambda watch: str(watch["eta"]["likely"]))
+    ages = (now - output.unix(soonest["watched_at"]), *(output.unix(soonest["eta"][end]) - now for end in _ENDS))
+    age, early, late = (format_duration(max(seconds, 0.0)) for seconds in ages)
+    done = "" if soonest["progress"] is None else f" and {soonest['progress']:.0%} done"
+    state = f"{soonest['status']} for {age}{done}, likely done in {early} to {late}"
+    told = f"{soonest['provider']}:{soonest['job_id']} is {state}"
+    return told if left == 1 else f"waiting for {left}: {told}"
 
 
 def _now() -> float:

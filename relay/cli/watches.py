@@ -128,7 +128,7 @@ def ls(
     )
 
 
-_HEADERS = ("id", "provider", "job", "status", "age", "next look", "polls")
+_HEADERS = ("id", "provider", "job", "status", "age", "next look", "polls", "likely done")
 
 
 def _row(watch: dict[str, Any]) -> tuple[str, ...]:
@@ -140,6 +140,7 @@ def _row(watch: dict[str, Any]) -> tuple[str, ...]:
         output.when(watch["watched_at"]),
         output.when(watch["next_poll_at"]) if watch["next_poll_at"] else "",
         str(watch["polls"]),
+        output.when(watch["eta"]["likely"]) if watch["eta"] else "",
     )
 
 
@@ -165,6 +166,7 @@ def show(ctx: click.Context, reference: str, as_json: bool) -> int:
         _line(name, watch.get(name))
     for name in ("watched_at", "last_poll_at", "next_poll_at", "deadline", "finalized_at", "polls"):
         _line(name, watch.get(name))
+    _line("likely_done", watch["eta"]["likely"] if watch["eta"] else None)
     for output_item in watch.get("outputs") or []:
         _line("output", output_item["url"])
         _line("expires_at", output_item["expires_at"])
@@ -178,6 +180,32 @@ def show(ctx: click.Context, reference: str, as_json: bool) -> int:
         tries = f"{delivery['attempts']} attempts"
         _line("delivery", f"{delivery['id']} to {delivery['destination']}: {delivery['state']}, {tries}")
         _line("reason", delivery["reason"])
+    return ExitCode.OK
+
+
+@click.command()
+@click.argument("reference", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the figures behind the sentences.")
+@click.pass_context
+def explain(ctx: click.Context, reference: str, as_json: bool) -> int:
+    """Say why a watch stands where it stands.
+
+    How long such jobs took so far, how long this one is likely to take, when
+    relay looks again and why then, what ends the watch, who is told, what
+    failed last.
+
+    \b
+    Examples:
+      relay explain getimg:req-01HXYZVIDEO1234
+      relay explain wat_01m3k --json | jq .eta
+    """
+    client = client_of(ctx)
+    told = client.get(f"{watch_path(resolve(client, reference))}/explanation")
+    if as_json:
+        output.json_line(told)
+        return ExitCode.OK
+    for sentence in told["sentences"]:
+        click.echo(one_line(sentence, output.WHOLE))
     return ExitCode.OK
 
 

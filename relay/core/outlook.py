@@ -43,7 +43,7 @@ class Expectations(Protocol):
         ...
 
     def jobs(self, phase: Phase, model: str | None) -> float:
-        """Return how many ended jobs that hazard rests on."""
+        """Return how many ended jobs of just that model, or of all, are known."""
         ...
 
 
@@ -97,7 +97,7 @@ def outlook(life: Lifetime, model: str | None, expectations: Expectations, now: 
 
 def _soonest_s(model: str | None, expectations: Expectations) -> float:
     """Return how long a job that waits now has to run at least, once enough were seen to run."""
-    if expectations.jobs(Phase.RUN, model) < _SOONEST_JOBS:
+    if max(expectations.jobs(Phase.RUN, model), expectations.jobs(Phase.RUN, None)) < _SOONEST_JOBS:
         return 0.0
     return expectations.hazard(Phase.RUN, model).quantile(_SOONEST_SHARE)
 

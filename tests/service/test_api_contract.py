@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 
 import aiohttp
@@ -20,8 +21,9 @@ from relay.core.access import Scope, Token
 from relay.core.delivery import Attempt, DeliveryState, Settlement, Trigger, Verdict, VerdictKind
 from relay.core.errors import InvalidValue, RelayError
 from relay.core.event import outcome_event
-from relay.core.observation import JobError, Observation, Output, Status
+from relay.core.observation import OUTCOMES, JobError, Observation, Output, Status
 from relay.core.ports import DeliveryFilter, Ending, Store, WatchFilter
+from relay.core.routing import Route
 from relay.core.schedule import Bounds
 from relay.core.standing import Footing, Standing
 from relay.core.watch import Following, Target
@@ -66,9 +68,10 @@ class Api:
             ends=self.ends,
             providers={
                 "plain": Followed(
-                    PlainProvider(), following, self.experience, 600.0, lambda: self.woken.append("poller")
+                    PlainProvider(), following, self.experience, None, 600.0, lambda: self.woken.append("poller")
                 )
             },
+            routes=[Route((OPS,), statuses=frozenset({Status.FAILED}))],
             destinations={"ops": NamedDestination(OPS, "slack", self.greet)},
             callback_target=callback_target,
             wake_dispatcher=lambda: self.woken.append("dispatcher"),
@@ -335,6 +338,66 @@ class TestReading:
 
     async def test_a_wrong_method_is_405(self, api: Api) -> None:
         assert (await api.call("PUT", "/v1/watches"))[0] == 405
+
+    async def test_a_live_watch_tells_when_it_is_likely_to_end_and_an_ended_one_does_not(self, api: Api) -> None:
+        """Of jobs said to take a minute, half have ended after one."""
+        _, watch = await api.add()
+
+        eta = watch["eta"]
+        assert isinstance(eta, dict)
+        assert eta["jobs"] == 0
+        assert eta["earliest"] < eta["likely"] < eta["latest"]
+        likely = datetime.fromisoformat(eta["likely"]).timestamp()
+        assert likely - api.clock.now() == pytest.approx(60, abs=3)
+        await api.end(str(watch["id"]), Observation(Status.COMPLETED, "done"))
+        _, shown = await api.call("GET", f"/v1/watches/{watch['id']}")
+        assert shown["eta"] is None
+
+    async def test_a_watch_is_explained_in_sentences_and_figures(self, api: Api) -> None:
+        _, watch = await api.add(callback_url="https://hook.example/a?k=1")
+
+        status, told = await api.call("GET", "/v1/watches/plain:j1/explanation")
+
+        assert status == 200
+        assert told["id"] == watch["id"]
+        assert told["sentences"][0].startswith("No job of plain has ended yet")  # type: ignore[index]
+        assert told["next_poll_at"] == watch["next_poll_at"]
+        assert told["next_poll_reason"] in told["sentences"][2]  # type: ignore[index]
+        assert told["told"] == [
+            {"destination": "callback to hook.example:443", "outcomes": [str(outcome) for outcome in OUTCOMES]},
+            {"destination": "ops", "outcomes": ["failed"]},
+        ]
+        assert told["history"]["jobs"] == 0  # type: ignore[index, call-overload]
+        assert told["eta"].keys() == {"likely", "earliest", "latest", "jobs"}  # type: ignore[attr-defined]
+
+    async def test_an_ended_watch_is_explained_by_its_deliveries(self, api: Api) -> None:
+        _, watch = await api.add(destinations=["ops"])
+        await api.end(str(watch["id"]), Observation(Status.FAILED, "x", error=JobError(message="no luck")))
+
+        _, told = await api.call("GET", f"/v1/watches/{watch['id']}/explanation")
+
+        assert told["sentences"][1:] == [  # type: ignore[index]
+            "The reason given: no luck.",
+            "Ops is yet to be told (pending, 0 attempts), next in 0s.",
+        ]
+        assert (told["eta"], told["history"], told["next_poll_reason"]) == (None, None, None)
+
+    async def test_a_watch_of_a_provider_that_left_the_configuration_says_why_nothing_happens(self, api: Api) -> None:
+        _, watch = await api.add()
+        api.context.providers = {}
+
+        status, told = await api.call("GET", f"/v1/watches/{watch['id']}/explanation")
+        _, shown = await api.call("GET", f"/v1/watches/{watch['id']}")
+
+        assert (status, told["next_poll_reason"]) == (200, "plain is not configured: nobody asks about its jobs")
+        assert shown["eta"] is None
+
+    async def test_nobody_is_told_about_a_watch_of_anothers_by_its_explanation(self, guarded: Api) -> None:
+        guarded.headers = bearer(ROOT)
+        _, watch = await guarded.add()
+        guarded.headers = bearer(SHOP)
+
+        assert (await guarded.call("GET", f"/v1/watches/{watch['id']}/explanation"))[0] == 404
 
 
 class TestChanging:

@@ -201,11 +201,22 @@ def test_ls_all_follows_the_pages_to_the_end(api: ScriptedApi, relay: Cli) -> No
 
 
 def test_programs_get_tabs_absolute_times_and_no_header(api: ScriptedApi, relay: Cli) -> None:
-    api.on("GET", "/v1/watches", page(watch_document(A, "running", next_poll_at="2026-11-21T10:00:09.000Z")))
+    expected = {"likely": "2026-11-21T10:00:50.000Z", "earliest": "x", "latest": "x", "jobs": 7}
+    watch = watch_document(A, "running", next_poll_at="2026-11-21T10:00:09.000Z", eta=expected)
+    api.on("GET", "/v1/watches", page(watch))
 
     assert relay("ls").stdout == (
-        f"{A}\tgetimg\treq-1\trunning\t2026-11-21T10:00:00.000Z\t2026-11-21T10:00:09.000Z\t3\n"
+        f"{A}\tgetimg\treq-1\trunning\t2026-11-21T10:00:00.000Z\t2026-11-21T10:00:09.000Z\t3"
+        "\t2026-11-21T10:00:50.000Z\n"
     )
+
+
+def test_explain_prints_the_sentences_or_all_that_is_behind_them(api: ScriptedApi, relay: Cli) -> None:
+    told = {"id": A, "sentences": ["It runs.", "Nobody\x1b[2J will be told."], "eta": None}
+    api.on("GET", f"/v1/watches/{A}/explanation", (200, told), (200, told))
+
+    assert relay("explain", A).stdout == "It runs.\nNobody[2J will be told.\n"
+    assert json.loads(relay("explain", A, "--json").stdout) == told
 
 
 def on_a_terminal(relay: Cli, *arguments: str, **env: str) -> str:
@@ -238,7 +249,7 @@ def test_a_terminal_gets_a_table_with_relative_times_and_colour(api: ScriptedApi
 
     header, row = shown.splitlines()
     words = re.sub(r"\x1b\[[0-9;]*m", "", header).split()
-    assert words == ["ID", "PROVIDER", "JOB", "STATUS", "AGE", "NEXT", "LOOK", "POLLS"]
+    assert words == ["ID", "PROVIDER", "JOB", "STATUS", "AGE", "NEXT", "LOOK", "POLLS", "LIKELY", "DONE"]
     assert " ago" in row
     assert "\x1b[31mfailed" in row
 

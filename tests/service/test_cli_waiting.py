@@ -2,18 +2,22 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from support.scripted_api import DROPPED, ScriptedApi, problem, scripted_api, watch_document
+from support.scripted_api import DROPPED, Asked, ScriptedApi, problem, scripted_api, watch_document
 
 from relay.cli import cli
 from relay.cli.client import ApiError, Unreachable
+from relay.cli.wait import progress_line
 
 A, B, C = ("wat_" + letter * 26 for letter in "abc")
 
@@ -204,3 +208,69 @@ def test_adding_and_waiting_is_one_command(api: ScriptedApi) -> None:
     )
 
     assert (done.return_value, done.stdout) == (10, f"{A}\tfailed\tNot allowed.\n")
+
+
+def expecting(watch_id: str, job_id: str, likely: str, **more: object) -> dict[str, Any]:
+    eta = {"likely": likely, "earliest": "2026-11-21T10:00:50.000Z", "latest": "2026-11-21T10:01:21.000Z", "jobs": 9}
+    return watch_document(watch_id, "running", job_id=job_id, eta=eta, **more)
+
+
+NOW = datetime.fromisoformat("2026-11-21T10:00:41.000Z").timestamp()
+
+
+def test_one_job_is_shown_against_what_is_expected_of_it() -> None:
+    watch = expecting(A, "a", "2026-11-21T10:01:00.000Z", progress=0.4)
+
+    assert progress_line([watch], 1, NOW) == "getimg:a is running for 41s and 40% done, likely done in 9s to 40s"
+
+
+def test_of_many_jobs_the_one_that_is_likely_to_end_first_is_shown() -> None:
+    later, sooner = expecting(A, "a", "2026-11-21T10:09:00.000Z"), expecting(B, "b", "2026-11-21T10:01:00.000Z")
+
+    assert progress_line([later, sooner], 3, NOW) == (
+        "waiting for 3: getimg:b is running for 41s, likely done in 9s to 40s"
+    )
+
+
+def test_where_nothing_is_expected_only_the_number_is_shown() -> None:
+    assert progress_line([watch_document(A, "running")], 2, NOW) == "waiting for 2"
+
+
+def test_a_terminal_shows_progress_until_there_is_an_outcome_to_print(api: ScriptedApi) -> None:
+    """The line is drawn on standard error and wiped before the outcome; standard output is data only."""
+    outcomes = iter(["running", "completed"])
+    drawn = threading.Event()
+
+    def answer(asked: Asked) -> tuple[int, dict[str, Any]]:
+        if (status := next(outcomes)) == "completed":
+            drawn.wait(20)
+        return 200, expecting(A, "a", "2026-11-21T10:01:00.000Z") | {"status": status, "outputs": []}
+
+    api.on("GET", f"/v1/watches/{A}", answer)
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "relay", "wait", A],
+        env={**os.environ, "RELAY_URL": api.url, "COLUMNS": "200"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=slave,
+    )
+    os.close(slave)
+    shown = b""
+    try:
+        while b"likely done in" not in shown:
+            shown += os.read(master, 65536)
+        drawn.set()
+        printed, _ = process.communicate(timeout=30)
+        while True:
+            shown += os.read(master, 65536)
+    except OSError:
+        pass  # the other end is closed: Linux says EIO
+    finally:
+        drawn.set()
+        os.close(master)
+
+    assert printed.decode() == f"{A}\tcompleted\t\n"
+    assert shown.startswith(b"getimg:a is running for ")
+    assert shown.endswith(b"\r\x1b[2K")
+    assert [asked.query["wait"][0] for asked in api.asked] == ["0.000", "30.000"]

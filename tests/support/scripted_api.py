@@ -98,6 +98,7 @@ def watch_document(watch_id: str, status: str, **more: Any) -> dict[str, Any]:
         "destinations": [],
         "watched_at": "2026-11-21T10:00:00.000Z",
         "deadline": "2026-11-22T10:00:00.000Z",
+        "eta": None,
         "next_poll_at": None,
         "last_poll_at": None,
         "polls": 3,
