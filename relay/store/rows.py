@@ -4,7 +4,7 @@ import json
 import struct
 from collections.abc import Mapping, Sequence
 
-from relay.core.delivery import Attempt, Delivery, DeliveryState, Trigger, VerdictKind
+from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement, Trigger, VerdictKind
 from relay.core.event import Event
 from relay.core.hazard import BINS
 from relay.core.learning import Evidence, Kind, Phase
@@ -131,6 +131,33 @@ def attempt(row: Row) -> Attempt:
         reason=row["reason"],
         response=row["response"],
     )
+
+
+def attempt_columns(attempt: Attempt) -> dict[str, object]:
+    """Return the columns of an attempt."""
+    return {
+        "delivery_id": attempt.delivery_id,
+        "number": attempt.number,
+        "trigger": attempt.trigger,
+        "started_at": attempt.started_at,
+        "duration_s": attempt.duration_s,
+        "status": attempt.status,
+        "verdict": attempt.verdict,
+        "reason": attempt.reason,
+        "response": attempt.response,
+    }
+
+
+def settlement_columns(settlement: Settlement) -> dict[str, object]:
+    """Return the columns of a delivery that an attempt changes."""
+    return {
+        "delivery_id": settlement.delivery_id,
+        "state": settlement.state,
+        "next_attempt_at": settlement.next_attempt_at,
+        "tries": settlement.tries,
+        "reason": settlement.reason,
+        "finalized_at": settlement.finalized_at,
+    }
 
 
 def poll_columns(transition: Continue, now: float) -> dict[str, object]:

@@ -267,8 +267,10 @@ class SqliteStore:
         """See Store."""
 
         async def write(transaction: Transaction) -> None:
-            await transaction.many("insert_attempt", (asdict(attempt) for attempt, _ in settled))
-            await transaction.many("settle_delivery", (asdict(settlement) for _, settlement in settled))
+            await transaction.many("insert_attempt", (rows.attempt_columns(attempt) for attempt, _ in settled))
+            await transaction.many(
+                "settle_delivery", (rows.settlement_columns(settlement) for _, settlement in settled)
+            )
 
         await self._writer.commit(write)
 
