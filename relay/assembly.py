@@ -279,9 +279,13 @@ def outlets(settings: Config, *, trusted: Transport, guarded: Transport) -> Call
     return resolve
 
 
-def chats(settings: Config) -> frozenset[str]:
-    """Return the lanes of destinations that people read."""
-    return frozenset(named_target(name).lane for name in settings.destinations if _is_read_by_people(settings, name))
+def chats(settings: Config) -> dict[str, str]:
+    """Return the lanes of destinations that people read, each with its service."""
+    return {
+        named_target(name).lane: str(chosen.type)
+        for name, chosen in settings.destinations.items()
+        if _is_read_by_people(settings, name)
+    }
 
 
 def _named_outlet(settings: Config, name: str, transport: Transport) -> Outlet:

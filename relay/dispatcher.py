@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -52,7 +52,7 @@ class Dispatcher:
 
     `resolve` finds the outlet of a target, or None where the configuration
     names no such destination any more.  `chats` are the lanes of those who are
-    told one message at a time.
+    told one message at a time, each with its service.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Dispatcher:
         clock: Clock,
         entropy: Entropy,
         metrics: Metrics,
-        chats: Collection[str] = (),
+        chats: Mapping[str, str] | None = None,
     ) -> None:
         self.wakeup = asyncio.Event()
         self.ticked_at = clock.monotonic()
@@ -73,7 +73,7 @@ class Dispatcher:
         self._entropy = entropy
         self._metrics = metrics
         self._busy: Counter[str] = Counter()
-        self._chats = Chats(chats)
+        self._chats = Chats(chats or {})
         self._stopping = False
 
     @property
@@ -81,7 +81,7 @@ class Dispatcher:
         """How many attempts have not been answered."""
         return self._busy.total()
 
-    def adopt(self, resolve: Callable[[Target], Outlet | None], chats: Collection[str] = ()) -> None:
+    def adopt(self, resolve: Callable[[Target], Outlet | None], chats: Mapping[str, str]) -> None:
         """Find outlets by another function from now on; attempts under way keep theirs."""
         self._resolve = resolve
         self._chats.adopt(chats)
@@ -192,6 +192,7 @@ class Dispatcher:
             sample=self._entropy.sample(),
         )
         duration_s = self._clock.monotonic() - started
+        reason = verdict.reason or (f"told in one message with {len(message) - 1} others" if message[1:] else None)
         attempts = [
             Attempt(
                 delivery_id=delivery.id,
@@ -201,7 +202,7 @@ class Dispatcher:
                 duration_s=duration_s,
                 verdict=verdict.kind,
                 status=response.status if response else None,
-                reason=verdict.reason,
+                reason=reason,
                 response=_kept(response),
             )
             for delivery in deliveries
@@ -211,9 +212,10 @@ class Dispatcher:
     def _leave_alone(self, lane: str, outlet: Outlet, verdict: Verdict) -> None:
         """Remember how long a chat is to hear nothing."""
         now = self._clock.monotonic()
-        if verdict.kind is VerdictKind.DELIVERED and outlet.digests is not None:
+        if verdict.costs_try and outlet.digests is not None:
             self._chats.told(lane, widest_s=outlet.digests.widest_s, now=now)
-        self._chats.rest(lane, now + max(verdict.rest_s, verdict.retry_after_s or 0.0))
+        rest_s = max(verdict.rest_s, verdict.retry_after_s or 0.0)
+        self._chats.rest(lane, now + rest_s, widely=verdict.rests_service)
 
     def _report(self, delivery: Delivery, attempt: Attempt, state: DeliveryState, *, told_with: int) -> None:
         self._metrics.attempts.labels(attempt.verdict).inc()

@@ -72,7 +72,7 @@ class Verdict:
 
     `costs_try` is False where the fault was ours, which must not use up the
     receiver's tries.  `rest_s` is how long a chat wants nothing at all, whatever
-    became of this message.
+    became of this message; where `rests_service`, all chats of its kind do.
     """
 
     kind: VerdictKind
@@ -80,6 +80,7 @@ class Verdict:
     retry_after_s: float | None = None
     costs_try: bool = True
     rest_s: float = 0.0
+    rests_service: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,8 @@ class DiscordDestination:
         body = json_object(response)
         code = _code(body)
         if response.status == 429:
-            return replace(again(response, now), retry_after_s=_wait_s(response, body, now))
+            wait_s = _wait_s(response, body, now)
+            return replace(again(response, now), retry_after_s=wait_s, rests_service=_means_us(response, body))
         if code in _DEAD or response.status in (401, 404, 410):
             return Verdict(VerdictKind.REFUSED, f"the Discord webhook is dead: {summary(response)}")
         errors = body.get("errors")
@@ -242,6 +243,11 @@ def _fault(errors: object) -> str:
         name, errors = next(iter(errors.items()))
         names.append(name)
     return one_line(".".join(names), 120) or "form"
+
+
+def _means_us(response: Response, body: Mapping[str, object]) -> bool:
+    """Tell whether a 429 is about our address rather than one webhook: a global one, or Cloudflare's, without JSON."""
+    return not body or body.get("global") is True or response.headers.get("x-ratelimit-global") == "true"
 
 
 def _rest_s(response: Response, now: float) -> float:

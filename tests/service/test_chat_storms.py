@@ -23,7 +23,7 @@ from relay.dispatcher import Digests, Dispatcher, Outlet
 from relay.metrics import Metrics
 from relay.store import open_sqlite
 
-OPS, TEAM = Target("ops", "ops", name="ops"), Target("team", "team", name="team")
+OPS, TEAM, SIDE = [Target(name, name, name=name) for name in ("ops", "team", "side")]
 SLACK = SlackDestination("https://hooks.slack.com/services/T0/B0/x", RetryPolicy())
 DISCORD = DiscordDestination("https://discord.com/api/webhooks/1/x", RetryPolicy())
 OK = Response(200, body=b"ok")
@@ -36,7 +36,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 class Bench:
-    """A dispatcher with two chats: `ops` on Slack with digests, `team` on Discord without."""
+    """A dispatcher with chats: `ops` on Slack with digests, `team` and `side` on Discord without."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -46,6 +46,7 @@ class Bench:
         self.outlets = {
             "ops": Outlet(SLACK, self.transport, Digests(SLACK.digest, 60.0)),
             "team": Outlet(DISCORD, self.transport),
+            "side": Outlet(DISCORD, self.transport),
         }
         self.sent_at: list[float] = []
         self._count = 0
@@ -59,7 +60,7 @@ class Bench:
             clock=self.clock,
             entropy=EvenEntropy(),
             metrics=Metrics(),
-            chats=self.outlets,
+            chats={"ops": "slack", "team": "discord", "side": "discord"},
         )
 
     def _answer(self, request: Request) -> Reply:
@@ -132,6 +133,7 @@ async def test_each_delivery_of_a_digest_has_an_attempt_of_its_own_under_its_own
         (attempt,) = view.attempts
         assert (attempt.delivery_id, attempt.number, attempt.status) == (view.delivery.id, 1, 200)
         assert (attempt.verdict, attempt.response) == (VerdictKind.DELIVERED, "ok")
+        assert attempt.reason == "told in one message with 2 others"
 
 
 async def test_a_digest_that_fails_is_tried_again_as_a_whole_with_what_came_since(bench: Bench) -> None:
@@ -249,6 +251,36 @@ async def test_a_chat_without_digests_hears_each_message_at_the_pace_that_it_nam
 
     assert [await bench.step(), await bench.step(), await bench.step(1.7), await bench.step(0.1)] == [1, 1, 0, 1]
     assert bench.told() == ["getimg job failed"] * 3
+
+
+@pytest.mark.parametrize(
+    ("refusal", "others"),
+    [
+        (Response(429, {"retry-after": "30"}, b"<html>Cloudflare"), 0),
+        (Response(429, body=b'{"retry_after": 30.0, "global": true}'), 0),
+        (Response(429, body=b'{"retry_after": 30.0, "global": false}'), 1),
+    ],
+)
+async def test_a_limit_on_our_address_silences_all_webhooks_of_the_service(
+    bench: Bench, refusal: Response, others: int
+) -> None:
+    bench.replies = [refusal, OK]
+    await bench.failures(1, TEAM)
+    await bench.step()
+    await bench.failures(1, SIDE)
+    await bench.failures(1, OPS)
+
+    assert await bench.step(1) == others + 1
+    assert await bench.step(30) == 2 - others
+
+
+async def test_a_chat_that_fails_is_left_alone_as_well(bench: Bench) -> None:
+    bench.replies = [Response(503)]
+    for _ in range(20):
+        await bench.failures(1)
+        await bench.step(1)
+
+    assert len(bench.transport.sent) <= 5
 
 
 async def test_the_loop_wakes_when_a_window_ends(bench: Bench) -> None:
