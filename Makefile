@@ -1,12 +1,13 @@
 # make demo   the main job, end to end, without keys
 # make test   everything that CI checks
+# make docs   the pages of docs/reference, from the code
 # make bench-startup   how fast the command line starts
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench-startup clean
+.PHONY: demo test check docs bench-startup clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/relay demo
@@ -15,6 +16,9 @@ test: check
 	$(BIN)/coverage erase
 	$(BIN)/pytest --cov --cov-report=
 	$(BIN)/coverage report --fail-under=90
+
+docs: $(VENV)/.runtime
+	$(BIN)/python docs/generate.py
 
 bench-startup: $(VENV)/.runtime
 	$(BIN)/python bench/startup.py

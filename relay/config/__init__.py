@@ -8,7 +8,7 @@ from relay.config.changes import Changes, Difference, changes
 from relay.config.loading import ConfigInvalid, find, load
 from relay.config.schema import config_schema, web_url
 from relay.config.secrets import Plain, Secret, SecretUnreadable, ensure_signing_secret, read_signing_secret, resolve
-from relay.config.show import Setting, settings_in_force
+from relay.config.show import Setting, settings_in_force, toml
 from relay.config.signing import Signing, read_signers, read_signing_key
 from relay.config.values import (
     Auth,
@@ -64,5 +64,6 @@ __all__ = [
     "read_signing_secret",
     "resolve",
     "settings_in_force",
+    "toml",
     "web_url",
 ]

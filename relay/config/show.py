@@ -57,7 +57,7 @@ def settings_in_force(
     for name, provider in config.providers.items():
         origin, settings = inherited(provider)
         for key, value in settings.items():
-            setting = Setting(_dotted(("providers", name, key)), _toml(value), origin)
+            setting = Setting(_dotted(("providers", name, key)), toml(value), origin)
             if setting.key not in known:
                 found.append(setting)
     return tuple(found)
@@ -77,7 +77,7 @@ def _settings(source: Sources, table: Table, written: Mapping[str, Any], path: K
         elif given is not None:
             yield Setting(_dotted(here), _shown(name, given, path), source.origin(here))
         elif value is not None and value != {}:
-            yield Setting(_dotted(here), _toml(field.get_default(call_default_factory=True)), "default")
+            yield Setting(_dotted(here), toml(field.get_default(call_default_factory=True)), "default")
 
 
 def _dotted(path: KeyPath) -> str:
@@ -86,12 +86,13 @@ def _dotted(path: KeyPath) -> str:
 
 def _shown(name: str, value: object, path: KeyPath) -> str:
     may_hold_secret = name == "hash" or (name == "url" and path[0] == "destinations" and isinstance(value, str))
-    return _HIDDEN if may_hold_secret else _toml(value)
+    return _HIDDEN if may_hold_secret else toml(value)
 
 
-def _toml(value: object) -> str:
+def toml(value: object) -> str:
+    """Return a value as it would stand in a file."""
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_toml(part)}" for key, part in value.items()) + " }"
+        return "{ " + ", ".join(f"{key} = {toml(part)}" for key, part in value.items()) + " }"
     if isinstance(value, list):
-        return "[" + ", ".join(map(_toml, value)) + "]"
+        return "[" + ", ".join(map(toml, value)) + "]"
     return json.dumps(value, ensure_ascii=False)
