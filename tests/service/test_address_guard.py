@@ -4,10 +4,12 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import pytest
 from support.spellings import FORBIDDEN_HOSTS
 
+from relay import assembly, config
 from relay.clock import SystemClock
 from relay.core.address import AddressPolicy, parse_networks
 from relay.core.errors import InvalidValue
@@ -142,6 +144,20 @@ async def test_even_an_operators_url_reaches_no_metadata_service(trap: Trap, hos
 
     assert error is not None
     assert error.fault is Fault.FORBIDDEN_ADDRESS
+    assert trap.tried == []
+
+
+async def test_trying_a_destination_goes_by_the_same_rule(trap: Trap, tmp_path: Path) -> None:
+    (tmp_path / "callback-secret").write_text("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    path = tmp_path / "config.toml"
+    path.write_text('[destinations.meta]\ntype = "callback"\nurl = "http://[64:ff9b::a9fe:a9fe]/latest"')
+    settings = config.load(path, presets=(), env={})
+    clock = SystemClock()
+    async with open_transport(OPERATOR, clock, connections=4) as transport:
+        resolve = assembly.outlets(settings, trusted=transport, guarded=transport)
+        verdict = await assembly.named_destinations(settings, resolve, clock)["meta"].greet(clock.now())
+
+    assert verdict.reason == "forbidden_address: 64:ff9b::a9fe:a9fe is a link-local or metadata address"
     assert trap.tried == []
 
 
