@@ -11,10 +11,9 @@ from functools import partial
 from pathlib import Path
 
 import structlog
-from aiohttp import web
 
 from relay import __version__, assembly, config, log, systemd
-from relay.api import build_app
+from relay.api import Listener, build_app
 from relay.clock import SystemClock, SystemEntropy
 from relay.config import Config, ConfigInvalid
 from relay.core.address import AddressPolicy
@@ -137,13 +136,10 @@ async def running(settings: Config, clock: Clock, entropy: Entropy, mask: Secret
         tasks = asyncio.TaskGroup()
         engine = Engine(Ground(store, trusted, egress, clock, entropy, mask, metrics), stack, tasks)
         await engine.start(settings)
-        runner = web.AppRunner(
-            build_app(engine.context), access_log=None, handle_signals=False, shutdown_timeout=_IDLE_CONNECTIONS_S
-        )
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        listen = settings.server.listen
-        await web.TCPSite(runner, listen.host, listen.port).start()
+        listener = Listener(build_app(engine.context), grace_s=_IDLE_CONNECTIONS_S)
+        await listener.start()
+        stack.push_async_callback(listener.stop)
+        address = await listener.listen(settings.server.listen.host, settings.server.listen.port)
         stack.push_async_callback(store.release_leases)
         await stack.enter_async_context(tasks)
         engine.run()
@@ -152,11 +148,9 @@ async def running(settings: Config, clock: Clock, entropy: Entropy, mask: Secret
         maintenance.every(OVERDUE_EVERY_S, "overdue", Overdue(store, clock).look)
         maintenance.start()
         try:
-            host, port = runner.addresses[0][:2]
-            shown = f"[{host}]" if ":" in host else host
-            yield Daemon(engine, store, metrics, f"http://{shown}:{port}")
+            yield Daemon(engine, store, metrics, address)
         finally:
-            await runner.cleanup()
+            await listener.stop()
             maintenance.stop()
             await engine.stop()
 

@@ -2,5 +2,6 @@
 
 from relay.api.app import build_app
 from relay.api.context import Context, Followed, NamedDestination, Vitals
+from relay.api.server import Listener
 
-__all__ = ["Context", "Followed", "NamedDestination", "Vitals", "build_app"]
+__all__ = ["Context", "Followed", "Listener", "NamedDestination", "Vitals", "build_app"]

@@ -1,51 +1,45 @@
 """The HTTP API, put together."""
 
-from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
 from aiohttp import web
 
-from relay.api import deliveries, events, health, surroundings, watches
 from relay.api.auth import CALLER, authenticate
 from relay.api.context import CONTEXT, Context
+from relay.api.openapi import DESCRIBED
+from relay.api.operation import Handler
+from relay.api.operations import OPERATIONS
 from relay.api.problems import ApiProblem, Problem
+from relay.api.server import Conversation
+from relay.core.access import Scope
 from relay.core.errors import Conflict, InvalidValue, NotFound, StoreError
 
 log = structlog.get_logger("relay.api")
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-_OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+_SCOPES = {operation.handler: operation.scope for operation in OPERATIONS}
+_ID = "{id:[^{}/]*[_:][^{}/]*}"
+"""What tells an id, or provider:job_id, from the name of a collection's operation."""
 _BY_STATUS = {problem.status: problem for problem in Problem}
 
 
 def build_app(context: Context) -> web.Application:
     """Return the application that serves `context`."""
-    app = web.Application(middlewares=[_problems, _authenticated])
+    app = web.Application(middlewares=[_occupying, _problems, _authenticated])
     app[CONTEXT] = context
-    app.add_routes(
-        [
-            web.post("/v1/watches", watches.add),
-            web.post("/v1/watches/batch", watches.add_batch),
-            web.get("/v1/watches", watches.list_watches),
-            web.get("/v1/watches/{id}", watches.show),
-            web.delete("/v1/watches/{id}", watches.remove),
-            web.post("/v1/watches/{id}/poll", watches.poll),
-            web.get("/v1/watches/{id}/explanation", watches.explanation),
-            web.get("/v1/deliveries", deliveries.list_deliveries),
-            web.get("/v1/deliveries/{id}", deliveries.show),
-            web.post("/v1/deliveries/{id}/resend", deliveries.resend),
-            web.get("/v1/events", events.list_events),
-            web.get("/v1/providers", surroundings.list_providers),
-            web.get("/v1/destinations", surroundings.list_destinations),
-            web.post("/v1/destinations/{name}/test", surroundings.test_destination),
-            web.get("/v1/status", health.status),
-            web.post("/v1/reload", health.reload),
-            web.get("/healthz", health.healthz),
-            web.get("/readyz", health.readyz),
-            web.get("/metrics", health.metrics),
-        ]
-    )
+    app[DESCRIBED] = OPERATIONS
+    for operation in OPERATIONS:
+        known = web.get if operation.method == "GET" else partial(web.route, operation.method)  # a GET answers HEAD
+        app.add_routes([known(operation.path.replace("{id}", _ID), operation.handler)])
     return app
+
+
+@web.middleware
+async def _occupying(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if not isinstance(request.protocol, Conversation):
+        return await handler(request)
+    with request.protocol.answering():
+        return await handler(request)
 
 
 @web.middleware
@@ -75,7 +69,10 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
 
 @web.middleware
 async def _authenticated(request: web.Request, handler: Handler) -> web.StreamResponse:
-    if request.path not in _OPEN_PATHS:
+    scope = _SCOPES.get(request.match_info.handler, Scope.READ)
+    if scope is not None:
         context = request.app[CONTEXT]
         request[CALLER] = authenticate(request, context.tokens, context.listen_host)
+        if request.match_info.http_exception is None:
+            request[CALLER].needs(scope)
     return await handler(request)

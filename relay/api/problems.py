@@ -7,6 +7,7 @@ from enum import Enum
 
 from aiohttp import web
 
+from relay.api.answers import ProblemShown
 from relay.core.errors import InvalidValue
 
 TYPE_PREFIX = "urn:relay:problem:"
@@ -60,9 +61,9 @@ class ApiProblem(Exception):
         fields = [FieldError(error.field, error.message) for error in errors]
         return cls(Problem.INVALID, "; ".join(f"{field.field} {field.message}" for field in fields), fields)
 
-    def document(self) -> dict[str, object]:
+    def document(self) -> ProblemShown:
         """Return the problem document."""
-        document: dict[str, object] = {
+        document: ProblemShown = {
             "type": TYPE_PREFIX + self.problem.slug,
             "title": self.problem.title,
             "status": self.problem.status,

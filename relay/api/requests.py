@@ -1,15 +1,17 @@
-"""Reading requests: bodies, models, query parameters."""
+"""Reading requests: bodies and query parameters, each by its model."""
 
-from collections.abc import Mapping
-from typing import Annotated, TypeVar
+import re
+from typing import Annotated, TypeVar, get_origin
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from relay.api.problems import ApiProblem, FieldError, Problem
+from relay.core.delivery import DeliveryState
 from relay.core.duration import parse_duration
 from relay.core.errors import InvalidValue
 from relay.core.instant import parse_instant
+from relay.core.observation import Status
 
 MAX_BODY = 256 * 1024
 MAX_BATCH_BODY = 4 * 1024 * 1024
@@ -43,6 +45,111 @@ class BatchRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     watches: list[dict[str, object]] = Field(min_length=1, max_length=MAX_BATCH)
+
+
+def _whole_number(text: object) -> object:
+    """Let only plain digits be a number: "+5", "5_0" and " 5" are mistakes rather than numbers."""
+    if not isinstance(text, str) or not re.fullmatch(r"[0-9]{1,18}", text):
+        raise ValueError("must be a whole number")
+    return int(text)
+
+
+PageSize = Annotated[int, Field(ge=1, le=MAX_PAGE, description="Items on a page."), BeforeValidator(_whole_number)]
+Words = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+
+
+class Query(BaseModel):
+    """The query parameters that an operation knows; a list may be repeated, or written with commas."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NoQuery(Query):
+    """None."""
+
+
+class WatchQuery(Query):
+    """What `GET /v1/watches/{id}` knows."""
+
+    wait: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        0.0, description="Seconds to hold the answer until the watch has ended; 60 at most count."
+    )
+
+
+class WatchesQuery(Query):
+    """What `GET /v1/watches` knows; `metadata` collects the parameters that begin with `metadata.`"""
+
+    status: list[Status] = Field(default_factory=list, description="In one of these states.")
+    provider: Words | None = Field(None, description="Of one provider.")
+    since: Words | None = Field(
+        None, description='Added since then: an RFC 3339 time, or a duration before now like "1h".'
+    )
+    id_prefix: Words | None = Field(None, description="With an id that begins so.")
+    metadata: dict[str, str] = Field(default_factory=dict, description="`metadata.KEY=VALUE`: with this metadata.")
+    cursor: Words | None = Field(None, description="The `next_cursor` of the page before.")
+    limit: PageSize = 50
+
+
+class DeliveriesQuery(Query):
+    """What `GET /v1/deliveries` knows."""
+
+    state: list[DeliveryState] = Field(default_factory=list, description="In one of these states.")
+    watch: Words | None = Field(None, description="Of one watch, by its id.")
+    cursor: Words | None = Field(None, description="The `next_cursor` of the page before.")
+    limit: PageSize = 50
+
+
+class EventsQuery(Query):
+    """What `GET /v1/events` knows."""
+
+    cursor: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}$")] = Field(
+        "0", description="The `next_cursor` of the page before."
+    )
+    limit: PageSize = 50
+
+
+QueryT = TypeVar("QueryT", bound=Query)
+
+
+def read_query(request: web.Request, model: type[QueryT]) -> QueryT:
+    """Return the query parameters as `model`; raises ApiProblem with every one that is not valid."""
+    given: dict[str, object] = {}
+    errors: list[InvalidValue] = []
+    for name in dict.fromkeys(request.query):
+        values = request.query.getall(name)
+        group, dot, key = name.partition(".")
+        if name in model.model_fields and get_origin(model.model_fields[name].annotation) is list:
+            given[name] = [part for value in values for part in value.split(",")]
+        elif len(values) > 1:
+            errors.append(InvalidValue(name, "is given more than once"))
+        elif dot and key and group in _grouping(model):
+            given.setdefault(group, {})[key] = values[0]  # type: ignore[index]  # made as a dict right here
+        elif name in _grouping(model):
+            errors.append(InvalidValue(name, f"is written as {name}.KEY=VALUE"))
+        else:
+            given[name] = values[0]
+    try:
+        query = model.model_validate(given)
+    except ValidationError as error:
+        errors += _parameter_errors(error)
+    if errors:
+        raise ApiProblem.of_fields(errors)
+    return query
+
+
+def _grouping(model: type[Query]) -> frozenset[str]:
+    """Return the fields that collect every parameter which begins with their name and a dot."""
+    return frozenset(name for name, field in model.model_fields.items() if get_origin(field.annotation) is dict)
+
+
+def _parameter_errors(error: ValidationError) -> list[InvalidValue]:
+    """Return one error for each parameter, however many of its values are wrong."""
+    found: dict[str, InvalidValue] = {}
+    for item in error.errors(include_url=False, include_context=False, include_input=False):
+        name = str(item["loc"][0])
+        message = "is not a known parameter" if item["type"] == "extra_forbidden" else _sentence("", item["msg"])
+        found.setdefault(name, InvalidValue(name, message))
+    return list(found.values())
 
 
 async def read_json(request: web.Request, model: type[ModelT], limit: int) -> ModelT:
@@ -83,7 +190,8 @@ def _path(location: tuple[int | str, ...]) -> str:
 
 def _sentence(kind: str, message: str) -> str:
     sentences = {"missing": "is required", "extra_forbidden": "is not a known key"}
-    return sentences.get(kind) or message.replace("Input should", "should").replace("String should", "should")
+    told = message.replace("Input should", "should").replace("String should", "should").removeprefix("Value error, ")
+    return sentences.get(kind) or told
 
 
 def deadline_of(text: str | None, default_s: float, now: float) -> float:
@@ -98,18 +206,3 @@ def deadline_of(text: str | None, default_s: float, now: float) -> float:
     if not now < deadline <= now + _MAX_DEADLINE_S:
         raise InvalidValue("deadline", "must lie in the future, at most a year ahead")
     return deadline
-
-
-def known_parameters(query: Mapping[str, str], known: frozenset[str], prefix: str = "\0") -> None:
-    """Raise the problem of a query that holds other parameters than these."""
-    unknown = sorted(name for name in query if name not in known and not name.startswith(prefix))
-    if unknown:
-        raise ApiProblem.of_fields([InvalidValue(name, "is not a known parameter") for name in unknown])
-
-
-def page_limit(query: Mapping[str, str], default: int = 50) -> int:
-    """Return how many items a page shall hold."""
-    text = query.get("limit", str(default))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_PAGE):
-        raise ApiProblem.of_fields([InvalidValue("limit", f"must be a number from 1 to {MAX_PAGE}")])
-    return int(text)

@@ -1,19 +1,32 @@
 """Values as the API shows them."""
 
+import json
+from typing import cast
+
 from yarl import URL
 
+from relay.api.answers import (
+    AttemptShown,
+    DeliveryDetail,
+    DeliveryShown,
+    EtaShown,
+    EventShown,
+    ExplanationShown,
+    JobData,
+    OutcomeShown,
+    WatchShown,
+)
 from relay.core.delivery import Attempt
+from relay.core.event import Event
 from relay.core.explanation import Eta, Explanation
 from relay.core.instant import iso
 from relay.core.ports import DeliveryView, WatchView
 
-_OUTCOME_FIELDS = ("outputs", "error", "cost", "created_at", "completed_at", "observed_at")
 
-
-def watch_json(view: WatchView, expected: Eta | None) -> dict[str, object]:
+def watch_json(view: WatchView, expected: Eta | None) -> WatchShown:
     """Return a watch; once it has ended, with what its event says, until then with when it is likely to."""
     watch = view.watch
-    shown: dict[str, object] = {
+    shown: WatchShown = {
         "id": watch.id,
         "provider": watch.provider,
         "job_id": watch.job.id,
@@ -22,7 +35,7 @@ def watch_json(view: WatchView, expected: Eta | None) -> dict[str, object]:
         "provider_status": watch.provider_status,
         "model": watch.model,
         "progress": watch.progress,
-        "metadata": watch.metadata,
+        "metadata": dict(watch.metadata),
         "callback_url": next((without_userinfo(target.url) for target in view.targets if target.url), None),
         "destinations": [target.name for target in view.targets if target.name],
         "watched_at": iso(watch.created_at),
@@ -34,22 +47,22 @@ def watch_json(view: WatchView, expected: Eta | None) -> dict[str, object]:
         "last_error": watch.last_error,
         "finalized_at": _iso(watch.finalized_at),
     }
-    if view.event is not None:
-        data = view.event.data
-        shown |= {name: data[name] for name in _OUTCOME_FIELDS}
-        shown["event_id"] = view.event.id
-    return shown
+    return shown if view.event is None else {**shown, **_outcome(view.event)}
 
 
-def eta_json(expected: Eta | None) -> dict[str, object] | None:
+def eta_json(expected: Eta | None) -> EtaShown | None:
     """Return when a job is likely to end, or None where that is not known."""
     if expected is None:
         return None
-    instants = {name: iso(getattr(expected, name)) for name in ("likely", "earliest", "latest")}
-    return {**instants, "jobs": expected.jobs}
+    return {
+        "likely": iso(expected.likely),
+        "earliest": iso(expected.earliest),
+        "latest": iso(expected.latest),
+        "jobs": expected.jobs,
+    }
 
 
-def explanation_json(view: WatchView, told: Explanation) -> dict[str, object]:
+def explanation_json(view: WatchView, told: Explanation) -> ExplanationShown:
     """Return an explanation: the sentences, and the figures behind them."""
     watch, history = view.watch, told.history
     return {
@@ -73,10 +86,29 @@ def explanation_json(view: WatchView, told: Explanation) -> dict[str, object]:
     }
 
 
-def delivery_json(view: DeliveryView, *, with_attempts: bool = False) -> dict[str, object]:
-    """Return a delivery, on request with its attempts."""
+def _outcome(event: Event) -> OutcomeShown:
+    data = cast(JobData, event.data)
+    return {
+        "outputs": data["outputs"],
+        "error": data["error"],
+        "cost": data["cost"],
+        "created_at": data["created_at"],
+        "completed_at": data["completed_at"],
+        "observed_at": data["observed_at"],
+        "event_id": event.id,
+    }
+
+
+def event_json(event: Event) -> EventShown:
+    """Return an event as its destinations are told it."""
+    told = cast(EventShown, json.loads(event.body))
+    return {"id": event.id, "type": told["type"], "timestamp": told["timestamp"], "data": told["data"]}
+
+
+def delivery_json(view: DeliveryView) -> DeliveryShown:
+    """Return a delivery."""
     delivery = view.delivery
-    shown: dict[str, object] = {
+    return {
         "id": delivery.id,
         "event_id": delivery.event_id,
         "event_type": view.event_type,
@@ -89,9 +121,11 @@ def delivery_json(view: DeliveryView, *, with_attempts: bool = False) -> dict[st
         "finalized_at": _iso(delivery.finalized_at),
         "reason": delivery.reason,
     }
-    if with_attempts:
-        shown["attempts"] = [_attempt(attempt) for attempt in view.attempts]
-    return shown
+
+
+def delivery_detail(view: DeliveryView) -> DeliveryDetail:
+    """Return a delivery with its attempts."""
+    return {**delivery_json(view), "attempts": [_attempt(attempt) for attempt in view.attempts]}
 
 
 def without_userinfo(url: str) -> str:
@@ -99,7 +133,7 @@ def without_userinfo(url: str) -> str:
     return str(URL(url, encoded=True).with_user(None))
 
 
-def _attempt(attempt: Attempt) -> dict[str, object]:
+def _attempt(attempt: Attempt) -> AttemptShown:
     return {
         "number": attempt.number,
         "trigger": attempt.trigger,

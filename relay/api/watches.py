@@ -1,12 +1,12 @@
 """/v1/watches."""
 
 import difflib
-import json
 from collections.abc import Sequence
 
 from aiohttp import web
 from pydantic import ValidationError
 
+from relay.api.answers import BatchAccepted, BatchRefused, BatchShown, WatchPage, WatchShown
 from relay.api.auth import Caller, caller_of
 from relay.api.context import CONTEXT, Context, Followed
 from relay.api.problems import ApiProblem, Problem
@@ -14,21 +14,21 @@ from relay.api.requests import (
     MAX_BATCH_BODY,
     MAX_BODY,
     BatchRequest,
+    WatchesQuery,
+    WatchQuery,
     WatchRequest,
     deadline_of,
     invalid,
-    known_parameters,
-    page_limit,
     read_json,
+    read_query,
 )
 from relay.api.views import explanation_json, watch_json
 from relay.core import ids
-from relay.core.access import Scope
 from relay.core.duration import parse_duration
 from relay.core.errors import InvalidValue, NotFound
 from relay.core.explanation import Surroundings, eta, explain, explain_orphan
 from relay.core.instant import parse_instant
-from relay.core.observation import Job, Status
+from relay.core.observation import Job
 from relay.core.outlook import Lifetime, outlook
 from relay.core.ports import Added, DeliveryFilter, WatchFilter, WatchView
 from relay.core.schedule import demand, next_poll
@@ -39,13 +39,11 @@ MAX_WAIT_S = 60.0
 _RECHECK_S = 5.0
 """A waiting request re-reads the store this often: another process may have ended the watch."""
 _DELIVERIES_EXPLAINED = 20
-_METADATA_PREFIX = "metadata."
-_LIST_PARAMETERS = frozenset({"status", "provider", "since", "cursor", "limit", "id_prefix"})
 
 
 async def add(request: web.Request) -> web.Response:
     """POST /v1/watches."""
-    context, caller = request.app[CONTEXT], caller_of(request, Scope.WATCH)
+    context, caller = request.app[CONTEXT], caller_of(request)
     wanted = await read_json(request, WatchRequest, MAX_BODY)
     new = new_watch(wanted, context, caller)
     (added,) = await _store(context, [new])
@@ -60,9 +58,9 @@ async def add(request: web.Request) -> web.Response:
 
 async def add_batch(request: web.Request) -> web.Response:
     """POST /v1/watches/batch: each item is accepted or refused on its own."""
-    context, caller = request.app[CONTEXT], caller_of(request, Scope.WATCH)
+    context, caller = request.app[CONTEXT], caller_of(request)
     batch = await read_json(request, BatchRequest, MAX_BATCH_BODY)
-    results: list[dict[str, object] | None] = []
+    results: list[BatchRefused | None] = []
     accepted: list[NewWatch] = []
     for item in batch.watches:
         try:
@@ -70,16 +68,21 @@ async def add_batch(request: web.Request) -> web.Response:
             results.append(None)
         except (ApiProblem, ValidationError) as error:
             problem = error if isinstance(error, ApiProblem) else invalid(error)
-            results.append({"status": problem.problem.status, "problem": problem.document()})
+            results.append(_refused(problem))
     added = iter(await _store(context, accepted) if accepted else ())
-    return web.json_response({"items": [result or _batch_item(next(added), caller) for result in results]})
+    answer: BatchShown = {"items": [result or _batch_item(next(added), caller) for result in results]}
+    return web.json_response(answer)
 
 
-def _batch_item(added: Added, caller: Caller) -> dict[str, object]:
+def _refused(problem: ApiProblem) -> BatchRefused:
+    return {"status": problem.problem.status, "problem": problem.document()}
+
+
+def _batch_item(added: Added, caller: Caller) -> BatchAccepted | BatchRefused:
     try:
         _check_owner(added, caller)
     except ApiProblem as problem:
-        return {"status": problem.problem.status, "problem": problem.document()}
+        return _refused(problem)
     return {"status": 201 if added.created else 200, "id": added.watch.id}
 
 
@@ -170,37 +173,29 @@ def _not_configured(name: str, known: Sequence[str] | object) -> str:
 
 async def list_watches(request: web.Request) -> web.Response:
     """GET /v1/watches, newest first."""
-    context, caller = request.app[CONTEXT], caller_of(request, Scope.READ)
-    query = request.query
-    known_parameters(query, _LIST_PARAMETERS, _METADATA_PREFIX)
-    limit = page_limit(query)
+    context, caller = request.app[CONTEXT], caller_of(request)
+    query = read_query(request, WatchesQuery)
     wanted = WatchFilter(
-        statuses=frozenset(_status(text) for value in query.getall("status", []) for text in value.split(",")),
-        provider=query.get("provider"),
-        since=_since(query.get("since"), context.clock.now()),
-        metadata={
-            name.removeprefix(_METADATA_PREFIX): value
-            for name, value in query.items()
-            if name.startswith(_METADATA_PREFIX)
-        },
+        statuses=frozenset(query.status),
+        provider=query.provider,
+        since=_since(query.since, context.clock.now()),
+        metadata=query.metadata,
         owner=caller.owner,
-        id_prefix=query.get("id_prefix"),
+        id_prefix=query.id_prefix,
     )
-    found = await context.store.watches(wanted, before=query.get("cursor"), limit=limit + 1)
-    page = found[:limit]
-    return web.json_response(
-        {
-            "items": [shown(context, view) for view in page],
-            "next_cursor": page[-1].watch.id if len(found) > limit else None,
-        }
-    )
+    found = await context.store.watches(wanted, before=query.cursor, limit=query.limit + 1)
+    page = found[: query.limit]
+    answer: WatchPage = {
+        "items": [shown(context, view) for view in page],
+        "next_cursor": page[-1].watch.id if len(found) > query.limit else None,
+    }
+    return web.json_response(answer)
 
 
 async def show(request: web.Request) -> web.Response:
     """GET /v1/watches/{id}, with ?wait= held until the watch has ended."""
-    context, caller = request.app[CONTEXT], caller_of(request, Scope.READ)
-    known_parameters(request.query, frozenset({"wait"}))
-    wait_s = _wait_s(request.query.get("wait"))
+    context, caller = request.app[CONTEXT], caller_of(request)
+    wait_s = min(read_query(request, WatchQuery).wait, MAX_WAIT_S)
     view = await visible(context, caller, request.match_info["id"])
     if wait_s > 0 and not view.watch.status.terminal:
         view = await _wait(context, view.watch.id, wait_s)
@@ -220,7 +215,7 @@ async def _wait(context: Context, watch_id: str, wait_s: float) -> WatchView:
 
 async def remove(request: web.Request) -> web.Response:
     """DELETE /v1/watches/{id}: stop watching, and forget."""
-    context, caller = request.app[CONTEXT], caller_of(request, Scope.WATCH)
+    context, caller = request.app[CONTEXT], caller_of(request)
     view = await visible(context, caller, request.match_info["id"])
     await context.store.remove_watch(view.watch.id)
     return web.Response(status=204)
@@ -228,7 +223,7 @@ async def remove(request: web.Request) -> web.Response:
 
 async def poll(request: web.Request) -> web.Response:
     """POST /v1/watches/{id}/poll: look now rather than later."""
-    context, caller = request.app[CONTEXT], caller_of(request, Scope.WATCH)
+    context, caller = request.app[CONTEXT], caller_of(request)
     view = await visible(context, caller, request.match_info["id"])
     await context.store.poll_now(view.watch.id, context.clock.now())
     followed = context.providers.get(view.watch.provider)
@@ -239,7 +234,7 @@ async def poll(request: web.Request) -> web.Response:
 
 async def explanation(request: web.Request) -> web.Response:
     """GET /v1/watches/{id}/explanation: why it stands where it stands."""
-    context, caller = request.app[CONTEXT], caller_of(request, Scope.READ)
+    context, caller = request.app[CONTEXT], caller_of(request)
     view = await visible(context, caller, request.match_info["id"])
     watch, followed, now = view.watch, context.providers.get(view.watch.provider), context.clock.now()
     if followed is None:
@@ -257,7 +252,7 @@ async def explanation(request: web.Request) -> web.Response:
     return web.json_response(explanation_json(view, explain(watch, around, view.event, now)))
 
 
-def shown(context: Context, view: WatchView) -> dict[str, object]:
+def shown(context: Context, view: WatchView) -> WatchShown:
     """Return a watch as the API shows it now."""
     followed = context.providers.get(view.watch.provider)
     expected = None if followed is None else eta(view.watch, followed.expectations)
@@ -277,14 +272,6 @@ def _check_owner(added: Added, caller: Caller) -> None:
         raise ApiProblem(Problem.CONFLICT, "the job is watched under another token already")
 
 
-def _status(text: str) -> Status:
-    try:
-        return Status(text)
-    except ValueError:
-        known = ", ".join(Status)
-        raise ApiProblem.of_fields([InvalidValue("status", f"{json.dumps(text)} is none of {known}")]) from None
-
-
 def _since(text: str | None, now: float) -> float | None:
     if text is None:
         return None
@@ -295,15 +282,3 @@ def _since(text: str | None, now: float) -> float | None:
         return now - parse_duration(text)
     except ValueError as error:
         raise ApiProblem.of_fields([InvalidValue("since", f"{error}, or write an RFC 3339 time")]) from None
-
-
-def _wait_s(text: str | None) -> float:
-    if text is None:
-        return 0.0
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise ApiProblem.of_fields([InvalidValue("wait", f"must be a number of seconds, at most {MAX_WAIT_S:.0f}")])
-    return min(seconds, MAX_WAIT_S)

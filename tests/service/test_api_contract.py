@@ -1,164 +1,32 @@
 """The HTTP API over a real socket and a real store."""
 
 import asyncio
-import hashlib
 import io
-import json
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
 
-import aiohttp
 import pytest
-from aiohttp import web
-from support.doubles import EvenEntropy, PlainProvider
+from support.api import ROOT, SHOP, TOKENS, Api, bearer, served
 
 from relay import __version__
-from relay.api import Context, Followed, NamedDestination, Vitals, build_app
-from relay.clock import SystemClock
-from relay.config import Changes, Difference
-from relay.core.access import Scope, Token
-from relay.core.delivery import Attempt, DeliveryState, Settlement, Trigger, Verdict, VerdictKind
-from relay.core.errors import InvalidValue, RelayError
-from relay.core.event import outcome_event
+from relay.core.delivery import Attempt, DeliveryState, Settlement, Trigger, VerdictKind
 from relay.core.observation import OUTCOMES, JobError, Observation, Output, Status
-from relay.core.ports import DeliveryFilter, Ending, Store, WatchFilter
-from relay.core.routing import Route
-from relay.core.schedule import Bounds
+from relay.core.ports import DeliveryFilter
 from relay.core.standing import Footing, Standing
-from relay.core.watch import Following, Target
-from relay.experience import Experience
-from relay.health import STALE_AFTER_S, Health
-from relay.metrics import Metrics
-from relay.signals import EndSignals
-from relay.store import open_sqlite
-
-OPS = Target("ops", "ops", name="ops")
-SHOP = "rly_shop-token-0123456789"
-ROOT = "rly_root-token-0123456789"
-
-
-def callback_target(url: str) -> Target:
-    if not url.startswith("https://"):
-        raise InvalidValue("callback_url", "must be https")
-    return Target("url:" + url, "hook.example:443", url=url)
-
-
-class Api:
-    """A served API with its insides in hand."""
-
-    def __init__(self, store: Store, tokens: tuple[Token, ...] = ()) -> None:
-        self.store = store
-        self.clock = SystemClock()
-        self.ends = EndSignals()
-        self.woken: list[str] = []
-        self.tick = self.clock.monotonic()
-        self.headers: dict[str, str] = {}
-        self.url = ""
-        self.refused = ""
-        self.session: aiohttp.ClientSession
-        following = Following(60.0, Bounds(2, 1, 30), 30)
-        self.experience = Experience("plain", 60.0)
-        self.context = Context(
-            store=store,
-            clock=self.clock,
-            entropy=EvenEntropy(),
-            metrics=Metrics(),
-            health=Health(store, self.clock, lambda: {"dispatcher": self.tick}),
-            ends=self.ends,
-            providers={
-                "plain": Followed(
-                    PlainProvider(), following, self.experience, None, 600.0, lambda: self.woken.append("poller")
-                )
-            },
-            routes=[Route((OPS,), statuses=frozenset({Status.FAILED}))],
-            destinations={"ops": NamedDestination(OPS, "slack", self.greet)},
-            callback_target=callback_target,
-            wake_dispatcher=lambda: self.woken.append("dispatcher"),
-            tokens=tokens,
-            listen_host="127.0.0.1",
-            reload=self.reload,
-            measure=self.measure,
-        )
-
-    async def measure(self) -> Vitals:
-        counts = await self.store.counts()
-        self.context.metrics.observe(counts, self.clock.now())
-        return Vitals(
-            started_at=1_800_000_000.0,
-            config_loaded_at=1_800_000_060.0,
-            config_refused=False,
-            counts=counts,
-            due_lags_s={"plain": 1.5},
-            standings={"plain": Standing()},
-        )
-
-    async def reload(self) -> Changes:
-        if self.refused:
-            raise RelayError(self.refused)
-        return Changes(Difference(added=("fal",)), Difference(), ("routes",), ("server.listen",))
-
-    async def greet(self, now: float) -> Verdict:
-        return Verdict(VerdictKind.RETRY, "HTTP 500")
-
-    async def call(self, method: str, path: str, **options: object) -> tuple[int, dict[str, object]]:
-        options.setdefault("headers", self.headers)
-        async with self.session.request(method, self.url + path, **options) as answer:  # type: ignore[arg-type]
-            text = await answer.text()
-            if answer.status >= 400:
-                assert answer.content_type == "application/problem+json"
-                assert json.loads(text)["status"] == answer.status
-            return answer.status, json.loads(text) if text else {}
-
-    async def add(self, **changes: object) -> tuple[int, dict[str, object]]:
-        return await self.call("POST", "/v1/watches", json={"provider": "plain", "job_id": "j1"} | changes)
-
-    async def end(self, watch_id: str, seen: Observation) -> None:
-        watch = (await self.store.watch(watch_id)).watch
-        now = self.clock.now()
-        event = outcome_event(watch, seen, now)
-        ending = Ending(watch_id, seen.status, seen.provider_status, seen.model, event)
-        await self.store.finalize_watch(ending, now)
-        self.ends.ended(watch_id)
-
-    async def stored(self) -> int:
-        return len(await self.store.watches(WatchFilter(), before=None, limit=99))
-
-
-async def serve(api: Api) -> AsyncIterator[Api]:
-    runner = web.AppRunner(build_app(api.context), shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    api.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    async with aiohttp.ClientSession() as api.session:
-        yield api
-    await runner.cleanup()
+from relay.health import STALE_AFTER_S
 
 
 @pytest.fixture
 async def api(tmp_path: Path) -> AsyncIterator[Api]:
-    async with open_sqlite(tmp_path / "relay.db") as store:
-        async for served in serve(Api(store)):
-            yield served
+    async with served(tmp_path) as api:
+        yield api
 
 
 @pytest.fixture
 async def guarded(tmp_path: Path) -> AsyncIterator[Api]:
-    def token(name: str, text: str, *scopes: Scope) -> Token:
-        return Token(name, hashlib.sha256(text.encode()).hexdigest(), frozenset(scopes))
-
-    tokens = (
-        token("shop", SHOP, Scope.WATCH, Scope.READ),
-        token("root", ROOT, Scope.ADMIN),
-        token("eyes", "rly_eyes", Scope.READ),
-    )
-    async with open_sqlite(tmp_path / "relay.db") as store:
-        async for served in serve(Api(store, tokens)):
-            yield served
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
+    async with served(tmp_path, TOKENS) as api:
+        yield api
 
 
 class TestAdding:
