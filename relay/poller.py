@@ -9,13 +9,13 @@ import structlog
 
 from relay.core.budget import Budget, Rate
 from relay.core.errors import InvalidValue, RelayError, StoreError
-from relay.core.event import outcome_event, provider_event
+from relay.core.event import outcome_event, overdue_event, provider_event
 from relay.core.http import Request, Response, TransportError
 from relay.core.lessons import Lessons, added, lessons
 from relay.core.observation import Answer, Observation, Trouble, TroubleKind
 from relay.core.outlook import Contention
 from relay.core.ports import Clock, Ending, Entropy, Provider, Store, Transport
-from relay.core.routing import Route, operator_targets, routed_targets
+from relay.core.routing import Route, operator_targets, overdue_targets, routed_targets
 from relay.core.schedule import contention
 from relay.core.standing import Footing, Standing, after_answer, attributed
 from relay.core.watch import Continue, End, Following, Watch, decide
@@ -275,7 +275,9 @@ class Poller:
             await self._end(watch, transition, taught, now)
         else:
             self.experience.learn(taught)
-            await self._go_on(watch, transition, now)
+            told = isinstance(answer, Observation) and await self._tell_overdue(watch, answer, transition, now)
+            if not told:
+                await self._go_on(watch, transition, now)
 
     async def _ask(self, watch: Watch) -> Answer:
         """Return what the provider says, with as many requests as its description needs."""
@@ -335,6 +337,18 @@ class Poller:
             return
         self._warned.add(literal)
         self._log.warning("status.unknown", watch_id=watch.id, provider_status=literal)
+
+    async def _tell_overdue(self, watch: Watch, seen: Observation, transition: Continue, now: float) -> bool:
+        """Write the poll with the news that a job runs unusually long, where it does and a route wants to hear it."""
+        usual_s = transition.overdue_after_s
+        targets = () if usual_s is None else overdue_targets(watch, self._routes, now)
+        if usual_s is None or not targets:
+            return False
+        event = overdue_event(watch, seen, usual_s, now)
+        if await self._store.record_overdue(transition, event, targets, now):
+            self._log.info("overdue.told", watch_id=watch.id, job_id=watch.job.id, usual_s=round(usual_s, 1))
+            self._on_event()
+        return True
 
     async def _go_on(self, watch: Watch, transition: Continue, now: float) -> None:
         self._unwritten.append(transition)

@@ -10,8 +10,12 @@ from relay.core.observation import Cost, JobError, Observation, Output, Status
 from relay.core.standing import Standing
 from relay.core.watch import Watch
 
+OVERDUE = "job.overdue"
+"""The one event about a job that has not ended; only routes that name it get it."""
+
 EVENT_TYPES = (
     *(f"job.{status}" for status in Status if status.terminal),
+    OVERDUE,
     "provider.unauthorized",
     "provider.quota_exhausted",
     "provider.unreachable",
@@ -68,7 +72,15 @@ class Event:
 
 def outcome_event(watch: Watch, seen: Observation, now: float) -> Event:
     """Return the event that tells how `watch` ended, as observed at `now`."""
-    event_type = f"job.{seen.status}"
+    return _job_event(f"job.{seen.status}", watch, seen, now, {})
+
+
+def overdue_event(watch: Watch, seen: Observation, usual_s: float, now: float) -> Event:
+    """Return the event that tells that a job still runs after `usual_s`, when 99 in 100 had ended."""
+    return _job_event(OVERDUE, watch, seen, now, {"usual_s": round(usual_s, 3)})
+
+
+def _job_event(event_type: str, watch: Watch, seen: Observation, now: float, more: Mapping[str, object]) -> Event:
     data = {
         "watch_id": watch.id,
         "provider": watch.provider,
@@ -85,6 +97,7 @@ def outcome_event(watch: Watch, seen: Observation, now: float) -> Event:
         "observed_at": iso(now),
         "polls": watch.polls + 1,
         "metadata": dict(watch.metadata),
+        **more,
     }
     return Event(
         id=ids.event_id(watch.id, event_type),

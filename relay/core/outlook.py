@@ -11,6 +11,10 @@ _SOONEST_SHARE = 0.05
 """A job still in the queue is not looked for before this share of jobs, once running, have ended."""
 _SOONEST_JOBS = 5.0
 
+_USUAL_SHARE = 0.99
+_USUAL_JOBS = 30.0
+"""How many jobs, of the model where that is known, must have ended before any is called overdue."""
+
 _ESTIMATE_SIGMA = 0.8
 """How far off, in log time, a provider's own estimate of what remains may be."""
 _ESTIMATE_DOUBT = 0.02
@@ -100,6 +104,13 @@ def _soonest_s(model: str | None, expectations: Expectations) -> float:
     if max(expectations.jobs(Phase.RUN, model), expectations.jobs(Phase.RUN, None)) < _SOONEST_JOBS:
         return 0.0
     return expectations.hazard(Phase.RUN, model).quantile(_SOONEST_SHARE)
+
+
+def usual_s(model: str | None, expectations: Expectations) -> float | None:
+    """Return the age by which 99 in 100 jobs have ended, or None where too few have to say so."""
+    if expectations.jobs(Phase.JOB, model) < _USUAL_JOBS:
+        return None
+    return expectations.hazard(Phase.JOB, model).quantile(_USUAL_SHARE)
 
 
 def estimated_end_at(*, progress: float | None, eta_s: float | None, running_for_s: float, now: float) -> float | None:

@@ -245,6 +245,13 @@ class Store(Protocol):
         """Write what polls that were not the last told, and release the leases."""
         ...
 
+    async def record_overdue(self, transition: Continue, event: Event, targets: Sequence[Target], now: float) -> bool:
+        """Write a poll that found a job running unusually long, with the event that tells it and its deliveries.
+
+        Returns False where that was told before, or the watch has ended.
+        """
+        ...
+
     async def finalize_watch(self, ending: Ending, now: float) -> bool:
         """End a watch: outcome, event and deliveries at once; False where it had ended before."""
         ...

@@ -1,9 +1,10 @@
 """Who is told of an event."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
+from relay.core.event import OVERDUE
 from relay.core.observation import Observation, Status
 from relay.core.watch import Target, Watch
 
@@ -42,6 +43,15 @@ class Route:
             and (self.shorter_than_s is None or took < self.shorter_than_s)
         )
 
+    def wants_overdue(self, watch: Watch, now: float) -> bool:
+        """Tell whether this route names the event of a job that runs unusually long, and is about this watch."""
+        running = replace(self, events=("*",))
+        return (
+            bool(self.events)
+            and _any_matches(self.events, OVERDUE)
+            and running.matches(watch, Observation(watch.status), now)
+        )
+
     def operators_for(self, event_type: str, provider: str | None) -> tuple[Target, ...]:
         """Return whom this route wants told of an event about a provider, or about relay itself."""
         if self.providers and provider not in self.providers:
@@ -61,6 +71,12 @@ def took_s(watch: Watch, seen: Observation, now: float) -> float:
 def routed_targets(watch: Watch, seen: Observation, routes: Sequence[Route], now: float) -> tuple[Target, ...]:
     """Return everyone whom the routes want told, each once."""
     wanted = (target for route in routes if route.matches(watch, seen, now) for target in route.to)
+    return tuple({target.key: target for target in wanted}.values())
+
+
+def overdue_targets(watch: Watch, routes: Sequence[Route], now: float) -> tuple[Target, ...]:
+    """Return whom to tell that the job of a watch runs unusually long, each once."""
+    wanted = (target for route in routes if route.wants_overdue(watch, now) for target in route.to)
     return tuple({target.key: target for target in wanted}.values())
 
 

@@ -8,8 +8,9 @@ an outcome.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from relay.core.learning import Phase
 from relay.core.observation import Answer, Job, JobError, Observation, Status, Trouble, TroubleKind
-from relay.core.outlook import Expectations, Lifetime, estimated_end_at, outlook
+from relay.core.outlook import Expectations, Lifetime, estimated_end_at, outlook, usual_s
 from relay.core.schedule import Bounds, demand, next_poll, retry_failed_poll
 
 MISSING_CONFIRMATIONS = 3
@@ -65,7 +66,8 @@ class Watch:
     `failed_polls` and `missing_polls` count answers in a row; `last_error` is
     the last trouble in one line, None after a poll that worked.  `began_at` is
     when the job was made, by the provider's word; `seen_at` when it was last
-    seen not to have ended; `running_since` about when it left the queue, None
+    seen not to have ended; `overdue_at` when that was told to be unusual;
+    `running_since` about when it left the queue, None
     where it was never seen to wait; `estimated_end_at` the provider's guess.
     """
 
@@ -91,6 +93,7 @@ class Watch:
     failed_polls: int = 0
     missing_polls: int = 0
     last_error: str | None = None
+    overdue_at: float | None = None
     finalized_at: float | None = None
 
     @property
@@ -118,7 +121,8 @@ class Continue:
     """The watch goes on; the fields are its new values.
 
     `demand` is what it asks of its budget until the next poll: see
-    `relay.core.schedule.demand`.
+    `relay.core.schedule.demand`.  `overdue_after_s` is the age past which the
+    job runs unusually long, where it does and that was not told yet.
     """
 
     watch_id: str
@@ -135,6 +139,7 @@ class Continue:
     failed_polls: int
     missing_polls: int
     last_error: str | None
+    overdue_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +218,15 @@ def _observed(
         failed_polls=0,
         missing_polls=0,
         last_error=None,
+        overdue_after_s=_overdue_after_s(watch, life, model, expectations, now),
     )
+
+
+def _overdue_after_s(
+    watch: Watch, life: Lifetime, model: str | None, expectations: Expectations, now: float
+) -> float | None:
+    usual = None if watch.overdue_at is not None else usual_s(model, expectations)
+    return usual if usual is not None and life.age_s(Phase.JOB, now) > usual else None
 
 
 def lifetime(watch: Watch, seen: Observation, now: float) -> Lifetime:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from relay.core.event import Event
+from relay.core.event import OVERDUE, Event
 from relay.core.instant import iso, parse_instant
 from relay.core.observation import OUTCOMES, Status
 from relay.core.ports import Outgoing
@@ -64,7 +64,8 @@ def digest(outgoing: Sequence[Outgoing], now: float) -> Digest:
 
 
 def _of_job(event: Event) -> bool:
-    return event.type.startswith("job.")
+    """Tell whether an event is the end of a job."""
+    return event.type.startswith("job.") and event.type != OVERDUE
 
 
 def _rank(event: Event, seen: Notice) -> int:

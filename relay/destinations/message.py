@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from relay.core.delivery import Delivery
 from relay.core.duration import format_duration
-from relay.core.event import Event
+from relay.core.event import OVERDUE, Event
 from relay.core.instant import parse_instant
 from relay.core.observation import Status
 from relay.core.text import one_line
@@ -105,6 +105,7 @@ def notice(delivery: Delivery, event: Event, now: float) -> Notice:
         ("Provider", provider),
         ("Model", _text(data.get("model"))),
         _duration(data),
+        ("Usually within", _usual(data)),
         ("Cost", _cost(_object(data.get("cost")))),
         ("Expires", _expiry(outputs, now)),
         ("Job", _text(data.get("job_id"))),
@@ -122,6 +123,8 @@ def notice(delivery: Delivery, event: Event, now: float) -> Notice:
 
 
 def _title(event_type: str, provider: str | None, status: str) -> str:
+    if event_type == OVERDUE:
+        return f"{provider or 'A'} job takes unusually long"
     if event_type in _PROVIDER_NEWS:
         return f"{provider or 'A provider'} {_PROVIDER_NEWS[event_type]}"
     return f"{provider or 'A'} job {_OUTCOMES.get(status, status.replace('_', ' '))}"
@@ -134,6 +137,11 @@ def _duration(data: Mapping[str, object]) -> tuple[str, str | None]:
         if began is not None and ended is not None and ended >= began:
             return name, format_duration(ended - began)
     return "Took", None
+
+
+def _usual(data: Mapping[str, object]) -> str | None:
+    seconds = _number(data.get("usual_s"))
+    return None if seconds is None else format_duration(seconds)
 
 
 def _cost(cost: Mapping[str, object]) -> str | None:

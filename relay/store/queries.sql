@@ -77,6 +77,11 @@ SET status = :status, provider_status = :provider_status, model = :model, progre
     polls = polls + 1, failed_polls = :failed_polls, missing_polls = :missing_polls, last_error = :last_error
 WHERE id = :id AND finalized_at IS NULL;
 
+-- name: mark_overdue
+UPDATE watches SET overdue_at = :now
+WHERE id = :id AND finalized_at IS NULL AND overdue_at IS NULL
+RETURNING id;
+
 -- name: end_watch
 UPDATE watches
 SET status = :status, provider_status = :provider_status, model = coalesce(:model, model), last_poll_at = :now,

@@ -41,6 +41,7 @@ def watch(row: Row) -> Watch:
         failed_polls=row["failed_polls"],
         missing_polls=row["missing_polls"],
         last_error=row["last_error"],
+        overdue_at=row["overdue_at"],
         finalized_at=row["finalized_at"],
     )
 

@@ -193,6 +193,19 @@ class SqliteStore:
         columns = [rows.poll_columns(transition, now) for transition in transitions]
         await self._writer.commit(lambda transaction: transaction.many("record_poll", columns))
 
+    async def record_overdue(self, transition: Continue, event: Event, targets: Sequence[Target], now: float) -> bool:
+        """See Store."""
+
+        async def write(transaction: Transaction) -> bool:
+            await transaction.many("record_poll", [rows.poll_columns(transition, now)])
+            if not await transaction.fetch("mark_overdue", id=transition.watch_id, now=now):
+                return False
+            await insert_event(transaction, event)
+            await insert_deliveries(transaction, transition.watch_id, event.id, targets, now)
+            return True
+
+        return await self._writer.commit(write)
+
     async def finalize_watch(self, ending: Ending, now: float) -> bool:
         """See Store."""
         event = ending.event

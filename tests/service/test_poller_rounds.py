@@ -59,14 +59,14 @@ class Bench:
         self.poller = self.new_poller()
         self.clock.advance(60)
 
-    def new_poller(self) -> Poller:
+    def new_poller(self, *routes: Route) -> Poller:
         return Poller(
             self.account,
             store=self.store,
             transport=self.transport,
             clock=self.clock,
             entropy=EvenEntropy(),
-            routes=[Route((OPS,), statuses=frozenset({Status.FAILED}), operators=(OPS,))],
+            routes=routes or [Route((OPS,), statuses=frozenset({Status.FAILED}), operators=(OPS,))],
             metrics=Metrics(),
             on_end=self.ended.append,
             on_event=lambda: None,
@@ -459,3 +459,34 @@ async def test_500_watches_on_60_polls_a_minute_all_get_their_turn_and_the_soone
     ]
     assert len(lags) > 90
     assert sum(lags) / len(lags) < 15  # by turns it would be half of 500 / 0.9 s
+
+
+async def test_a_job_that_runs_unusually_long_is_told_once_to_a_route_that_names_it_and_its_end_as_ever(
+    store: Store,
+) -> None:
+    """40 jobs took 50 s; this one runs for ten minutes, with a deadline of an hour."""
+    bench = Bench(store)
+    bench.poller = bench.new_poller(Route((OPS,), events=("job.overdue", "job.completed")))
+    bench.poller.experience.remember({Kind("plain", Phase.JOB): Evidence().plus([lasted(50.0)] * 40)})
+    await bench.watch("slow", *[says("running")] * 20, says("completed"))
+
+    for _ in range(21):
+        await bench.step(31)
+
+    claimed = await store.claim_due_deliveries(bench.clock.now(), until=9e9, limit=9, per_lane=9, busy={})
+    assert [(item.delivery.target, item.event.type) for item in claimed] == [
+        (OPS, "job.overdue"),
+        (OPS, "job.completed"),
+    ]
+    assert claimed[0].event.data["polls"] == 2
+
+
+async def test_nobody_hears_of_overdue_jobs_who_did_not_ask(bench: Bench) -> None:
+    bench.poller.experience.remember({Kind("plain", Phase.JOB): Evidence().plus([lasted(50.0)] * 40)})
+    watch_id = await bench.watch("slow", says("running"))
+
+    for _ in range(20):
+        await bench.step(31)
+
+    assert (await bench.store.watch(watch_id)).watch.overdue_at is None
+    assert await bench.store.events(after=0, owner=None, limit=9) == []

@@ -8,7 +8,7 @@ import pytest
 from relay.core import ids
 from relay.core.delivery import Attempt, DeliveryState, Settlement, Trigger, VerdictKind
 from relay.core.errors import Conflict, NotFound, StoreError
-from relay.core.event import outcome_event, provider_event
+from relay.core.event import outcome_event, overdue_event, provider_event
 from relay.core.hazard import prior
 from relay.core.learning import Evidence, Kind, Phase, Trace, survived
 from relay.core.learning import ended as ended_trace
@@ -37,6 +37,25 @@ def new(number: int = 1, **changes: object) -> NewWatch:
 
 async def added(store: Store, *wanted: NewWatch) -> list[Watch]:
     return [item.watch for item in await store.add_watches(wanted, NOW)]
+
+
+def polled(watch: Watch, *, seen_at: float) -> Continue:
+    return Continue(
+        watch_id=watch.id,
+        status=Status.RUNNING,
+        next_poll_at=seen_at + 1,
+        demand=0.5,
+        provider_status="x",
+        model=None,
+        progress=None,
+        began_at=None,
+        seen_at=seen_at,
+        running_since=None,
+        estimated_end_at=None,
+        failed_polls=0,
+        missing_polls=0,
+        last_error=None,
+    )
 
 
 def ending(watch: Watch, status: Status = Status.COMPLETED, routed: tuple[Target, ...] = ()) -> Ending:
@@ -249,6 +268,32 @@ class TestPolling:
         )
         assert await store.next_watch_due("getimg", after=NOW + 8) == NOW + 9
 
+    async def test_a_job_that_runs_unusually_long_is_told_once_with_the_poll_that_found_it(self, store: Store) -> None:
+        (watch,) = await added(store, new(1))
+        seen = Observation(Status.RUNNING, "IN_PROGRESS")
+        step = polled(watch, seen_at=NOW + 60)
+        event = overdue_event(watch, seen, 30.0, NOW + 60)
+
+        assert await store.record_overdue(step, event, [OPS], NOW + 60)
+        assert not await store.record_overdue(step, event, [OPS], NOW + 70)
+
+        view = await store.watch(watch.id)
+        assert (view.watch.overdue_at, view.watch.seen_at, view.watch.polls) == (NOW + 60, NOW + 60, 2)
+        assert view.event is None
+        (told,) = await claim(store)
+        assert (told.event, told.delivery.target) == (event, OPS)
+        assert await store.finalize_watch(ending(watch), NOW + 90)
+        late = (await store.watch(watch.id)).event
+        assert late is not None
+        assert late.type == "job.completed"
+
+    async def test_a_watch_that_has_ended_is_not_overdue(self, store: Store) -> None:
+        watch = await ended(store)
+        event = overdue_event(watch, Observation(Status.RUNNING), 30.0, NOW + 60)
+
+        assert not await store.record_overdue(polled(watch, seen_at=NOW + 60), event, [OPS], NOW + 60)
+        assert [told.event.type for told in await claim(store)] == ["job.completed"]
+
     async def test_the_demand_on_a_budget_is_that_of_the_live_watches_of_its_provider(self, store: Store) -> None:
         await added(store, new(1, demand=0.25), new(2, demand=0.5), new(3, provider="lumenfall", demand=8.0))
         await ended(store, 4, demand=4.0)
@@ -304,22 +349,7 @@ class TestEnding:
         before = await store.watch(watch.id)
 
         assert not await store.finalize_watch(ending(watch, Status.FAILED), NOW + 60)
-        late = Continue(
-            watch_id=watch.id,
-            status=Status.RUNNING,
-            next_poll_at=NOW + 61,
-            demand=0.5,
-            provider_status="x",
-            model=None,
-            progress=None,
-            began_at=None,
-            seen_at=NOW + 60,
-            running_since=None,
-            estimated_end_at=None,
-            failed_polls=0,
-            missing_polls=0,
-            last_error=None,
-        )
+        late = polled(watch, seen_at=NOW + 60)
         await store.record_polls([late], NOW + 60)
 
         assert await store.watch(watch.id) == before

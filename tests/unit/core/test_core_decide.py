@@ -302,3 +302,30 @@ def test_a_denied_job_whose_deadline_has_passed_still_gets_its_confirmations() -
 
     assert step.missing_polls == 1
     assert step.next_poll_at == WATCH.deadline + 6
+
+
+@pytest.mark.parametrize(
+    ("age_s", "jobs", "told"),
+    [(280.0, 30.0, True), (276.0, 30.0, False), (280.0, 29.0, False), (3000.0, 1000.0, True)],
+)
+def test_a_job_is_overdue_once_99_in_100_would_have_ended_and_enough_have(
+    age_s: float, jobs: float, told: bool
+) -> None:
+    """Of exponential jobs of a minute, 99 in 100 have ended by 60 ln 100 = 276.3 s."""
+    known = Fixed(constant(60.0), seen=jobs)
+
+    step = decide(WATCH, Observation(Status.RUNNING), FOLLOWING, known, now=BORN + age_s, sample=0.0)
+
+    assert isinstance(step, Continue)
+    assert step.overdue_after_s == (pytest.approx(60 * math.log(100)) if told else None)
+
+
+def test_a_job_is_told_overdue_once_and_only_from_a_true_reading() -> None:
+    known, late = Fixed(constant(60.0), seen=99.0), BORN + 900
+    before = replace(WATCH, overdue_at=BORN + 300)
+    trouble = Trouble(TroubleKind.UNAVAILABLE, "HTTP 502")
+
+    for watch, answer in ((before, Observation(Status.RUNNING)), (WATCH, trouble)):
+        step = decide(watch, answer, FOLLOWING, known, now=late, sample=0.0)
+        assert isinstance(step, Continue)
+        assert step.overdue_after_s is None

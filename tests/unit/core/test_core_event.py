@@ -3,7 +3,7 @@
 import json
 
 from relay.core import ids
-from relay.core.event import Event, greeting_event, outcome_event, provider_event
+from relay.core.event import Event, greeting_event, outcome_event, overdue_event, provider_event
 from relay.core.observation import Cost, Job, JobError, Observation, Output, Status
 from relay.core.standing import Footing, Standing
 from relay.core.watch import Watch
@@ -165,3 +165,15 @@ def test_operators_are_told_when_it_works_again_each_time_as_an_event_of_its_own
     assert event.id == provider_event("getimg", "provider.recovered", Standing(), NOW).id
     assert event.id != provider_event("getimg", "provider.recovered", Standing(), NOW + 1).id
     assert event.id != provider_event("mine", "provider.recovered", Standing(), NOW).id
+
+
+def test_a_job_that_runs_unusually_long_is_told_as_it_was_seen_with_what_is_usual() -> None:
+    seen = Observation(Status.RUNNING, "in_progress", raw='{"s":1}')
+
+    event = overdue_event(WATCH, seen, 107.25, NOW)
+
+    assert (event.type, event.watch_id, event.raw) == ("job.overdue", "wat_1", '{"s":1}')
+    assert event.id == overdue_event(WATCH, seen, 300.0, NOW + 5).id
+    assert event.id != outcome_event(WATCH, FULL, NOW).id
+    expected = {"status": "running", "usual_s": 107.25, "outputs": [], "error": None, "polls": 7}
+    assert expected.items() <= event.data.items()

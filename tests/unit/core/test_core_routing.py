@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from relay.core.observation import Job, Observation, Status
-from relay.core.routing import Route, operator_targets, routed_targets, took_s
+from relay.core.routing import Route, operator_targets, overdue_targets, routed_targets, took_s
 from relay.core.watch import Target, Watch
 
 OPS, SHOP, PAGER = (Target(name, name, name=name) for name in ("ops", "shop", "pager"))
@@ -122,3 +122,23 @@ def test_trouble_of_relays_own_is_no_providers() -> None:
     routes = [Route((SHOP, OPS), operators=(OPS,)), Route((PAGER,), providers=frozenset({"mine"}), operators=(PAGER,))]
 
     assert operator_targets("delivery.exhausted", routes) == (OPS,)
+
+
+@pytest.mark.parametrize(
+    ("route", "told"),
+    [
+        (Route((OPS,)), False),
+        (Route((OPS,), events=("job.failed",)), False),
+        (Route((OPS,), events=("job.overdue",)), True),
+        (Route((OPS,), events=("job.*",)), True),
+        (Route((OPS,), events=("job.overdue",), providers=frozenset({"elsewhere"})), False),
+        (Route((OPS,), events=("job.overdue",), statuses=frozenset({Status.FAILED})), False),
+        (Route((OPS,), events=("job.overdue",), metadata={"team": "nobody"}), False),
+    ],
+)
+def test_a_job_that_runs_unusually_long_is_told_to_routes_that_name_it(route: Route, told: bool) -> None:
+    assert overdue_targets(WATCH, [route, route], NOW) == ((OPS,) if told else ())
+
+
+def test_the_end_of_a_job_is_not_told_to_a_route_for_overdue_ones() -> None:
+    assert routed_targets(WATCH, FAILED, [Route((OPS,), events=("job.overdue",))], NOW) == ()

@@ -42,6 +42,16 @@ def test_the_title_says_the_outcome_in_words(status: str, title: str, tell: Call
     assert tell({"provider": "getimg", "status": status}).title == title
 
 
+def test_a_job_that_runs_unusually_long_is_told_with_what_is_usual(tell: Callable[..., Notice]) -> None:
+    data = {"provider": "getimg", "status": "running", "usual_s": 107.25}
+    times = {"watched_at": "2026-11-21T11:57:00.000Z", "observed_at": "2026-11-21T12:00:00.000Z"}
+
+    told = tell(data | times, "job.overdue")
+
+    assert told.title == "getimg job takes unusually long"
+    assert (fact(told, "Watched for"), fact(told, "Usually within")) == ("3m00s", "1m47s")
+
+
 def test_an_event_without_data_is_told_by_its_type(tell: Callable[..., Notice]) -> None:
     told = tell({}, "job.failed")
     assert (told.title, told.facts, told.links) == ("A job failed", (), ())
