@@ -15,6 +15,7 @@ from relay.core.ports import Clock, Transport
 from relay.transport.egress import Egress, ProxiedTransport
 from relay.transport.faults import BadEncoding, classified
 from relay.transport.guard import Guard, connecting_to
+from relay.transport.patience import ImpatientConnector
 
 _CONNECT_TIMEOUT_S = 10.0
 _NAME_CACHE_S = 30
@@ -93,7 +94,7 @@ async def _guarding(policy: AddressPolicy) -> AsyncIterator[Guard]:
 
 def _session(guard: Guard, connections: int, egress: Egress | None = None) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
+        connector=ImpatientConnector(
             limit=connections, resolver=guard, socket_factory=guard.socket, ttl_dns_cache=_NAME_CACHE_S
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
