@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from support.expecting import Fixed, constant
@@ -63,6 +64,12 @@ def test_a_running_watch_is_explained_from_what_is_known_to_what_failed() -> Non
         "To be told: callback to shop.example:443.",
         "No poll has failed since the last good one.",
     )
+
+
+def test_the_documentation_shows_what_is_said() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "schedule.md").read_text()
+
+    assert "\n".join(("$ relay explain getimg:req-01HXYZVIDEO1234", *told().sentences, "```")) in page
 
 
 def test_the_figures_behind_the_sentences() -> None:
