@@ -384,4 +384,8 @@ class ConfigTable(Table):
 def config_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of the configuration file, as editors use it."""
     schema = ConfigTable.model_json_schema()
+    for table in (schema, *schema["$defs"].values()):
+        for key in table["properties"].values():
+            if "$ref" in key:  # the table's own keys have defaults, as they are written
+                key.pop("default", None)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "relay configuration"}

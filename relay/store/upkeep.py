@@ -7,7 +7,7 @@ while another process writes it.
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +47,7 @@ def backup(database: Path, target: Path) -> int:
     try:
         with _copying_to(target) as copy:
             _copy(database, copy)
-            found = problems(copy)
+            found = _found(copy, _faults)
             if found:
                 raise StoreUnusable(f"the copy of {database} is not sound: {found[0]}")
             os.link(copy, target)
@@ -63,7 +63,7 @@ def restore(database: Path, source: Path, aside: Path) -> None:
 
     Raises StoreUnusable where the backup is not sound, or a relay runs.
     """
-    found = problems(source)
+    found = _found(source, _faults)
     if found:
         raise StoreUnusable(f"{source} is no backup to restore: {found[0]}")
     lock = FileLock(database)
@@ -99,16 +99,21 @@ def _copying_to(target: Path) -> Iterator[Path]:
 
 def problems(database: Path) -> list[str]:
     """Return everything that is wrong with a database: not relay's, newer, damaged, inconsistent."""
+    return _found(database, _faults) or _found(database, _inconsistencies)
+
+
+def _found(database: Path, look: Callable[[sqlite3.Connection], Iterator[str]]) -> list[str]:
     try:
         with _reading(database) as connection:
-            return list(_problems(connection))
+            return list(look(connection))
     except StoreUnusable as error:
         return [str(error)]
     except sqlite3.Error as error:
         return [f"{database}: {_words(error)}"]
 
 
-def _problems(connection: sqlite3.Connection) -> Iterator[str]:
+def _faults(connection: sqlite3.Connection) -> Iterator[str]:
+    """Yield what makes a database unusable."""
     if _number(connection, "PRAGMA application_id") != APPLICATION_ID:
         yield "it is not a database of relay"
         return
@@ -118,6 +123,10 @@ def _problems(connection: sqlite3.Connection) -> Iterator[str]:
     for (message,) in connection.execute("PRAGMA integrity_check"):
         if message != "ok":
             yield str(message)
+
+
+def _inconsistencies(connection: sqlite3.Connection) -> Iterator[str]:
+    """Yield what contradicts itself in a database that can be used."""
     for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
         yield f"{table}: row {row} refers to a row of {parent} that is not there"
     for (watch,) in connection.execute(_WITHOUT_EVENT):

@@ -429,6 +429,10 @@ class TestWhoMayAsk:
 
         assert status == 403
 
+    async def test_only_an_admin_may_exchange_the_configuration(self, guarded: Api) -> None:
+        assert (await guarded.call("POST", "/v1/reload", headers=bearer(SHOP)))[0] == 403
+        assert (await guarded.call("POST", "/v1/reload", headers=bearer(ROOT)))[0] == 200
+
     async def test_a_token_sees_its_own_watches_only_and_admin_all(self, guarded: Api) -> None:
         guarded.headers = bearer(ROOT)
         _, watch = await guarded.add()

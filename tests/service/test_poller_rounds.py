@@ -175,6 +175,35 @@ async def test_a_refused_key_ends_no_watch_and_is_read_again(bench: Bench) -> No
     assert [request.headers["authorization"] for request in bench.transport.sent] == ["key-1", "key-2"]
 
 
+async def test_another_configuration_ends_a_rest_for_want_of_a_key_but_not_one_that_the_provider_asked_for(
+    bench: Bench,
+) -> None:
+    limited = Response(429, {"retry-after": "42"})
+    watch_id = await bench.watch("a", Response(401), says("running"), limited, says("completed"))
+    await bench.step()
+
+    bench.poller.adopt(bench.account, [])
+    assert await bench.step(1.1) == 1  # otherwise after 5 s
+    assert await bench.step(30) == 1
+    bench.poller.adopt(bench.account, [])
+    assert await bench.step(41) == 0
+    assert await bench.step(2) == 1
+
+    assert await bench.status(watch_id) is Status.COMPLETED
+
+
+async def test_another_rate_and_concurrency_hold_from_the_next_claim_on(bench: Bench) -> None:
+    for number in range(20):
+        await bench.watch(f"j{number}", says("running"))
+    assert await bench.step() == 8
+
+    bench.poller.adopt(replace(bench.account, concurrency=1), [])
+    assert await bench.step() == 2
+    bench.poller.adopt(replace(bench.account, rate=Rate(1, 3600.0)), [])
+    assert await bench.step() == 1
+    assert await bench.step() == 0
+
+
 async def test_an_unreadable_key_ends_no_watch(bench: Bench) -> None:
     watch_id = await bench.watch("a", says("completed"))
     bench.keys = iter(())

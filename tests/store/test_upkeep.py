@@ -91,6 +91,30 @@ async def test_a_copy_that_cannot_be_made_leaves_nothing(store: SqliteStore, dat
     assert names(tmp_path) == before
 
 
+async def test_a_copy_that_went_wrong_never_gets_its_name(
+    store: SqliteStore, database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half_a_copy(_: Path, copy: Path) -> None:
+        copy.write_bytes(content(database)[:4096])
+
+    monkeypatch.setattr(upkeep, "_copy", half_a_copy)
+    with pytest.raises(StoreUnusable, match="is not sound"):
+        upkeep.backup(database, tmp_path / "copy.db")
+
+    assert not any(name.startswith(("copy", ".copy")) for name in names(tmp_path))
+
+
+async def test_a_database_that_contradicts_itself_is_backed_up_all_the_same(database: Path, tmp_path: Path) -> None:
+    async with open_sqlite(database) as store:
+        await store.add_watches([new(1)], NOW)
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE watches SET status = 'failed', finalized_at = 1")
+    connection.close()
+
+    assert upkeep.backup(database, tmp_path / "copy.db") > 0
+    upkeep.restore(database, tmp_path / "copy.db", tmp_path / "aside.db")
+
+
 async def test_a_backup_is_put_back_and_the_old_database_kept(database: Path, tmp_path: Path) -> None:
     async with open_sqlite(database) as store:
         await store.add_watches([new(1)], NOW)

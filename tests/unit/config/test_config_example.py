@@ -121,6 +121,7 @@ def test_the_schema_describes_the_file_as_it_is_written():
     assert schema["additionalProperties"] is False
     assert schema["$defs"]["RetryTable"]["properties"]["first"]["default"] == "5s"
     assert schema["$defs"]["ServerTable"]["properties"]["listen"]["default"] == "127.0.0.1:8377"
+    assert "default" not in schema["$defs"]["CallbacksTable"]["properties"]["retry"]
     assert schema["$defs"]["StoreTable"]["properties"]["url"]["default"] == "sqlite:///relay.db"
 
 
