@@ -28,10 +28,12 @@ from relay.destinations import (
     DiscordDestination,
     SlackDestination,
     callback_target,
+    discord_template,
     named_target,
+    slack_template,
 )
 from relay.diagnostics import Level, Problem
-from relay.dispatcher import Digests, Outlet, send
+from relay.dispatcher import Digests, Outlet, compose, send
 from relay.log import SecretMask
 from relay.poller import Account, Poller
 from relay.providers import DefaultValues, blueprint, names
@@ -225,7 +227,7 @@ async def _greet(target: Target, resolve: Callable[[Target], Outlet | None], clo
         next_attempt_at=now,
         retry_from=now,
     )
-    _, verdict = await send(outlet, [Outgoing(delivery, event)], clock)
+    _, verdict = await send(outlet, compose(outlet, [Outgoing(delivery, event)], now), clock)
     return verdict
 
 
@@ -300,9 +302,11 @@ def _destination(settings: Config, name: str) -> Destination:
     url = chosen.url.read()
     match chosen.type:
         case DestinationType.SLACK:
-            return SlackDestination(url, chosen.retry, thread=chosen.thread)
+            template = slack_template(chosen.template.read()) if chosen.template else None
+            return SlackDestination(url, chosen.retry, thread=chosen.thread, template=template)
         case DestinationType.DISCORD:
-            return DiscordDestination(url, chosen.retry, thread=chosen.thread)
+            template = discord_template(chosen.template.read()) if chosen.template else None
+            return DiscordDestination(url, chosen.retry, thread=chosen.thread, template=template)
         case DestinationType.CALLBACK:
             signers = config.read_signers(chosen.signing or settings.callbacks.signing)
             return CallbackDestination(

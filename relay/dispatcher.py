@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -180,7 +180,10 @@ class Dispatcher:
         if outlet is None:
             verdict = Verdict(VerdictKind.RETRY, f'no destination "{target.name}" is configured')
         else:
-            response, verdict = await send(outlet, message, self._clock)
+            request = compose(outlet, message, self._clock.now())
+            if request.doubt is not None:
+                self._doubt(message[0].delivery, request.doubt)
+            response, verdict = await send(outlet, request, self._clock)
             if target.lane in self._chats:
                 self._leave_alone(target.lane, outlet, verdict)
         deliveries = [item.delivery for item in message]
@@ -208,6 +211,10 @@ class Dispatcher:
             for delivery in deliveries
         ]
         return list(zip(attempts, settlements, strict=True))
+
+    def _doubt(self, delivery: Delivery, doubt: str) -> None:
+        self._metrics.doubted_messages.labels(delivery.target.name or "callback").inc()
+        log.warning("message.doubted", delivery_id=delivery.id, destination=delivery.target.name, doubt=doubt)
 
     def _leave_alone(self, lane: str, outlet: Outlet, verdict: Verdict) -> None:
         """Remember how long a chat is to hear nothing."""
@@ -238,18 +245,21 @@ class Dispatcher:
         )
 
 
-async def send(outlet: Outlet, message: Sequence[Outgoing], clock: Clock) -> tuple[Response | None, Verdict]:
-    """Make one attempt; return the answer, None where there is none, and what it means."""
-    now = clock.now()
+def compose(outlet: Outlet, message: Sequence[Outgoing], now: float) -> Request:
+    """Return the request that tells of everything in `message`, made for an attempt at `now`."""
     if len(message) > 1 and outlet.digests is not None:
-        request = outlet.digests.request(message, now)
-    else:
-        request = outlet.destination.request(message[0].delivery, message[0].event, now)
+        return outlet.digests.request(message, now)
+    return outlet.destination.request(message[0].delivery, message[0].event, now)
+
+
+async def send(outlet: Outlet, request: Request, clock: Clock) -> tuple[Response | None, Verdict]:
+    """Make one attempt; return the answer, None where there is none, and what it means."""
     try:
         response = await outlet.transport.send(request, timeout_s=ATTEMPT_TIMEOUT_S, max_body=MAX_RESPONSE_BYTES)
     except TransportError as error:
         return None, Verdict(VerdictKind.RETRY, str(error), costs_try=error.fault is not Fault.LOCAL)
-    return response, outlet.destination.verdict(response, clock.now())
+    verdict = outlet.destination.verdict(response, clock.now())
+    return response, replace(verdict, reason=verdict.reason or request.doubt)
 
 
 def _kept(response: Response | None) -> str | None:

@@ -52,6 +52,11 @@ class Metrics:
         self.attempts = self._counter("relay_attempts_total", "Delivery attempts by verdict.", "verdict")
         self.attempt_seconds = self._histogram("relay_attempt_seconds", "Duration of a delivery attempt.", _SECONDS)
         self.attempts_under_way = self._gauge("relay_attempts_under_way", "Delivery attempts not answered yet.")
+        self.doubted_messages = self._counter(
+            "relay_doubted_messages_total",
+            "Messages sent otherwise than configured, because their template failed.",
+            "destination",
+        )
         self.settled = self._counter(
             "relay_deliveries_settled_total", "Deliveries that came to an end, by state.", "state"
         )

@@ -15,6 +15,7 @@ from relay.config.secrets import SecretUnreadable, is_reference
 from relay.config.settings import build
 from relay.config.signing import reader_of
 from relay.config.sources import FilePart, Sources, variables
+from relay.config.templates import template_doubts
 from relay.config.values import Config
 from relay.core.errors import RelayError
 from relay.diagnostics import InvalidToml, Level, Problem, TomlSource, problems_of
@@ -84,7 +85,7 @@ def load(
     if problems or sources.clashing:
         raise ConfigInvalid(f"{sources.render(problems)}\n{sources.count(problems)}")
     config = build(table, path, env)
-    doubts = [*warnings_in(table), *_examined(config, examine), *_unreadable(config)]
+    doubts = [*warnings_in(table), *template_doubts(config), *_examined(config, examine), *_unreadable(config)]
     return replace(config, warnings=tuple(sources.render([doubt]) for doubt in doubts))
 
 

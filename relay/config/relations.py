@@ -29,7 +29,8 @@ from relay.config.schema import (
     web_url,
 )
 from relay.config.secrets import WAYS_OUT
-from relay.config.settings import build_provider
+from relay.config.settings import build_provider, template_source
+from relay.config.templates import template_errors
 from relay.config.values import Provider, is_loopback
 from relay.core.event import EVENT_TYPES
 from relay.core.headers import is_secretive
@@ -38,7 +39,7 @@ from relay.diagnostics import Path as KeyPath
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CALLBACK_ONLY = {"secret", "previous_secrets", "signing_key", "payload", "raw", "headers", "basic_auth"}
-_CHAT_ONLY = {"thread", "digest"}
+_CHAT_ONLY = {"thread", "template", "digest"}
 _THREADS = {
     "slack": (re.compile(r"[0-9]{10}\.[0-9]{6}"), "1503435956.000247"),
     "discord": (re.compile(r"[0-9]{15,21}"), "1048576123456789012"),
@@ -84,6 +85,8 @@ def errors_in(data: Mapping[str, Any], around: Surroundings) -> Iterator[Problem
     for name, destination, _ in _salvaged_tables(DestinationTable, data.get("destinations")):
         yield from _name_errors(("destinations", name), name)
         yield from _destination_errors(name, destination)
+        if (source := template_source(destination, around.folder)) is not None:
+            yield from template_errors(("destinations", name, "template"), source)
     for path, retry in _retries(data):
         yield from _order_errors(path, ("first", retry.first), ("max_gap", retry.max_gap))
     yield from _route_errors(data)

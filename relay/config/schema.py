@@ -7,6 +7,7 @@ it is written, not as it is parsed.
 
 import math
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -146,6 +147,21 @@ def _distinct_headers(headers: dict[str, Reference | str]) -> dict[str, Referenc
     return headers
 
 
+@dataclass(frozen=True, slots=True)
+class TemplateFile:
+    """A template that stands in a file of its own."""
+
+    path: str
+
+
+def _template(value: object) -> TemplateFile | str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict) and value.keys() == {"file"} and isinstance(value["file"], str) and value["file"]:
+        return TemplateFile(value["file"])
+    raise ValueError('must be the text of the template, or { file = "PATH" }')
+
+
 def _user_name(value: str) -> str:
     if not value or ":" in value or not value.isprintable():
         raise ValueError("must be printable, and without a colon")
@@ -194,6 +210,23 @@ HeaderValue = Annotated[
     Reference | str,
     BeforeValidator(_header_value),
     WithJsonSchema({"oneOf": [{"type": "string"}, *_SECRET_SCHEMA["oneOf"]]}),
+]
+TemplateText = Annotated[
+    TemplateFile | str,
+    BeforeValidator(_template),
+    WithJsonSchema(
+        {
+            "oneOf": [
+                {"type": "string"},
+                {
+                    "type": "object",
+                    "properties": {"file": {"type": "string", "minLength": 1}},
+                    "required": ["file"],
+                    "additionalProperties": False,
+                },
+            ]
+        }
+    ),
 ]
 UserName = Annotated[str, AfterValidator(_user_name), WithJsonSchema({"type": "string", "pattern": "^[^:]+$"})]
 ProxyUrl = Annotated[
@@ -322,6 +355,7 @@ class DestinationTable(Table):
     headers: Annotated[dict[HeaderName, HeaderValue], AfterValidator(_distinct_headers)] = Field(default_factory=dict)
     basic_auth: BasicAuthTable | None = None
     thread: Name | None = None
+    template: TemplateText | None = None
     digest: Duration = _default("1m")
     retry: RetryTable = RetryTable()
 

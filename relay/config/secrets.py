@@ -54,7 +54,7 @@ class FromFile:
         return f'file "{self.path}"'
 
     def read(self, folder: Path, _env: Mapping[str, str]) -> str:
-        return _read_file(folder / self.path)
+        return read_file(folder / self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class FromCredential:
     def read(self, _folder: Path, env: Mapping[str, str]) -> str:
         if not env.get("CREDENTIALS_DIRECTORY"):
             raise LookupError("is only there for a service: $CREDENTIALS_DIRECTORY is not set")
-        return _read_file(Path(env["CREDENTIALS_DIRECTORY"]) / self.name)
+        return read_file(Path(env["CREDENTIALS_DIRECTORY"]) / self.name)
 
 
 Reference = FromEnv | FromFile | FromCredential
@@ -212,7 +212,8 @@ def _write_new(path: Path, text: str) -> bool:
     return True
 
 
-def _read_file(path: Path) -> str:
+def read_file(path: Path) -> str:
+    """Return the text of a small regular file; raises OSError, and ValueError for what it is instead."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise ValueError("is not a regular file")
     with path.open("rb") as file:

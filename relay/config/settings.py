@@ -12,9 +12,11 @@ from relay.config.schema import (
     ProviderTable,
     RetryTable,
     RouteTable,
+    TemplateFile,
 )
 from relay.config.secrets import Plain, Reference, Secret
 from relay.config.signing import Signing
+from relay.config.templates import TemplateSource
 from relay.config.values import (
     Auth,
     BasicAuth,
@@ -132,9 +134,17 @@ def _destination(
         },
         basic_auth=_basic_auth((*place, "basic_auth"), table.basic_auth, folder, env),
         thread=table.thread,
+        template=template_source(table, folder),
         digest_s=table.digest,
         retry=_retry(table.retry),
     )
+
+
+def template_source(table: DestinationTable, folder: Path) -> TemplateSource | None:
+    """Return where the template of a destination is, if it has one; relative paths start at `folder`."""
+    if isinstance(table.template, TemplateFile):
+        return TemplateSource(path=folder / table.template.path)
+    return None if table.template is None else TemplateSource(table.template)
 
 
 def _basic_auth(

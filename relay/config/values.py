@@ -11,6 +11,7 @@ from pathlib import Path
 
 from relay.config.secrets import Plain, Secret
 from relay.config.signing import Signing
+from relay.config.templates import TemplateSource
 from relay.core.access import Token
 from relay.core.address import IPNetwork
 from relay.core.budget import Rate
@@ -151,6 +152,7 @@ class Destination:
     headers: Mapping[str, Secret | Plain]
     basic_auth: BasicAuth | None
     thread: str | None
+    template: TemplateSource | None
     digest_s: float
     retry: RetryPolicy
 

@@ -14,12 +14,16 @@ MAX_WAIT_S = 86400.0
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request, complete: `url` is sent byte for byte as it stands."""
+    """One HTTP request, complete: `url` is sent byte for byte as it stands.
+
+    `doubt` is what went wrong in making it, where it can be sent nevertheless.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes | None = field(default=None, repr=False)
+    doubt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

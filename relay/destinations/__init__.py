@@ -5,8 +5,8 @@ again after a crash.
 """
 
 from relay.destinations.callback import CallbackDestination
-from relay.destinations.discord import DiscordDestination
-from relay.destinations.slack import SlackDestination
+from relay.destinations.discord import DiscordDestination, discord_template
+from relay.destinations.slack import SlackDestination, slack_template
 from relay.destinations.targets import callback_target, named_target
 
 __all__ = [
@@ -14,5 +14,7 @@ __all__ = [
     "DiscordDestination",
     "SlackDestination",
     "callback_target",
+    "discord_template",
     "named_target",
+    "slack_template",
 ]

@@ -7,6 +7,7 @@ Discord counts in.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from relay.core.delivery import Delivery, Verdict, VerdictKind
 from relay.core.event import Event
@@ -20,6 +21,10 @@ from relay.destinations.exchange import again, json_object, post_json, summary
 from relay.destinations.fitting import fit, packed, units
 from relay.destinations.message import Link, Notice, notice
 from relay.destinations.refusal import plain_next, refused, wants_plain
+from relay.destinations.written import compiled, written
+
+if TYPE_CHECKING:
+    from relay.core.template import Template
 
 _TITLE_LIMIT = 243
 _DESCRIPTION_LIMIT = 3891
@@ -103,12 +108,18 @@ class DiscordDestination:
     url: str = field(repr=False)
     retry: RetryPolicy
     thread: str | None = None
+    template: "Template | None" = None
 
     def request(self, delivery: Delivery, event: Event, now: float) -> Request:
         """See Destination; plain text once Discord refused the embed."""
         told = notice(delivery, event, now)
-        content = _plain(told) if wants_plain(delivery) else {"embeds": [_embed(told)]}
-        return self._post(content)
+        plain = wants_plain(delivery)
+        own = written(self.template, event, told, _CONTENT_LIMIT - units(told.ids) if plain else _DESCRIPTION_LIMIT)
+        if plain:
+            content = _plain(told) if own.text is None else _plain_written(told, own.text)
+        else:
+            content = {"embeds": [_embed(told) if own.text is None else _written_embed(told, own.text)]}
+        return replace(self._post(content), doubt=own.doubt)
 
     def digest(self, outgoing: Sequence[Outgoing], now: float) -> Request:
         """See Digesting; plain text once Discord refused the embed."""
@@ -153,6 +164,11 @@ class DiscordDestination:
         return post_json(webhook_url(self.url, self.thread), {**content, "allowed_mentions": _NO_MENTIONS})
 
 
+def discord_template(source: str) -> "Template":
+    """Return a template of messages in Discord's markdown; raises TemplateInvalid."""
+    return compiled(source, _ESCAPES, _link)
+
+
 def _code(body: Mapping[str, object]) -> int | None:
     code = body.get("code")
     return code if isinstance(code, int) else None
@@ -187,6 +203,15 @@ def _embed(told: Notice) -> Mapping[str, object]:
         "footer": {"text": told.ids},
     }
     return {**embed, "description": description} if description else embed
+
+
+def _written_embed(told: Notice, text: str) -> Mapping[str, object]:
+    """Return what a template wrote, above the ids."""
+    return {"description": text, "color": _COLOURS.get(told.status, _GREY), "footer": {"text": told.ids}}
+
+
+def _plain_written(told: Notice, text: str) -> Mapping[str, object]:
+    return {"content": f"{text}\n{told.ids}", "flags": _SUPPRESS_EMBEDS}
 
 
 def _description(told: Notice) -> str:

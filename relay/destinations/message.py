@@ -193,11 +193,11 @@ def _outputs(data: Mapping[str, object]) -> list[Mapping[str, object]]:
 def _link(number: int, output: Mapping[str, object]) -> Link:
     url = output.get("url")
     told = url if isinstance(url, str) else ""
-    followable = _is_followable(told)
+    followable = is_followable(told)
     return Link(_label(number, output), told if followable else one_line(told, _VALUE_LIMIT), followable)
 
 
-def _is_followable(url: str) -> bool:
+def is_followable(url: str) -> bool:
     """Tell whether `url` leads where it seems to: on the web, nothing invisible, no user before the host."""
     parts = urls.split(url)
     on_the_web = parts.scheme.lower() in ("http", "https") and bool(parts.host) and parts.userinfo is None

@@ -7,6 +7,7 @@ is kept below the 13,200 characters at which Slack answers
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from relay.core.delivery import Delivery, Verdict, VerdictKind
 from relay.core.event import Event
@@ -18,6 +19,10 @@ from relay.destinations.exchange import again, json_object, post_json, said, sum
 from relay.destinations.fitting import fit, packed, units
 from relay.destinations.message import Link, Notice, notice
 from relay.destinations.refusal import plain_next, refused, wants_plain
+from relay.destinations.written import compiled, written
+
+if TYPE_CHECKING:
+    from relay.core.template import Template
 
 _HEADER_LIMIT = 150
 _FIELD_LIMIT = 300
@@ -81,12 +86,17 @@ class SlackDestination:
     url: str = field(repr=False)
     retry: RetryPolicy
     thread: str | None = None
+    template: "Template | None" = None
 
     def request(self, delivery: Delivery, event: Event, now: float) -> Request:
         """See Destination; plain text once Slack refused the blocks."""
         told = notice(delivery, event, now)
-        content = {"text": _plain(told)} if wants_plain(delivery) else _rich(told)
-        return self._post(content)
+        own = written(self.template, event, told, _SECTION_LIMIT)
+        if wants_plain(delivery):
+            plain = _plain(told) if own.text is None else f"{own.text}\n{told.ids}"
+            return replace(self._post({"text": plain}), doubt=own.doubt)
+        content = _rich(told) if own.text is None else _rich_written(told, own.text)
+        return replace(self._post(content), doubt=own.doubt)
 
     def digest(self, outgoing: Sequence[Outgoing], now: float) -> Request:
         """See Digesting; plain text once Slack refused the blocks."""
@@ -126,6 +136,11 @@ class SlackDestination:
         return post_json(self.url, {**content, **place, "unfurl_links": False, "unfurl_media": False})
 
 
+def slack_template(source: str) -> "Template":
+    """Return a template of messages in mrkdwn; raises TemplateInvalid."""
+    return compiled(source, _ESCAPES, _link)
+
+
 def _code(response: Response) -> str:
     error = json_object(response).get("error")
     return error if isinstance(error, str) else said(response)
@@ -157,6 +172,13 @@ def _sections(lines: Sequence[str]) -> list[Mapping[str, object]]:
         else:
             sections.append(line)
     return [{"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}} for text in sections]
+
+
+def _rich_written(told: Notice, text: str) -> Mapping[str, object]:
+    """Return what a template wrote, above the ids."""
+    section = {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}}
+    ids = {"type": "context", "elements": [_plain_text(told.ids, _FIELD_LIMIT)]}
+    return {"text": fit(told.title, _TEXT_LIMIT, _ESCAPES), "blocks": [section, ids]}
 
 
 def _plain(told: Notice) -> str:
