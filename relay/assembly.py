@@ -9,10 +9,9 @@ from pathlib import Path
 from relay import config
 from relay.api import Followed, NamedDestination
 from relay.config import Config, DestinationType
-from relay.core import ids
 from relay.core.address import AddressPolicy
 from relay.core.budget import Rate
-from relay.core.delivery import Delivery, DeliveryState, Verdict, VerdictKind
+from relay.core.delivery import Verdict, VerdictKind, first_delivery
 from relay.core.duration import format_duration, parse_duration
 from relay.core.errors import InvalidValue, RelayError
 from relay.core.event import greeting_event
@@ -217,16 +216,7 @@ async def _greet(target: Target, resolve: Callable[[Target], Outlet | None], clo
     if outlet is None:
         return Verdict(VerdictKind.REFUSED, "the destination is not configured")
     event = greeting_event(target.key, now)
-    delivery = Delivery(
-        id=ids.delivery_id(event.id, target.key),
-        event_id=event.id,
-        watch_id=None,
-        target=target,
-        state=DeliveryState.PENDING,
-        created_at=now,
-        next_attempt_at=now,
-        retry_from=now,
-    )
+    delivery = first_delivery(event, target, now)
     _, verdict = await send(outlet, compose(outlet, [Outgoing(delivery, event)], now), clock)
     return verdict
 
@@ -291,13 +281,14 @@ def chats(settings: Config) -> dict[str, str]:
 
 
 def _named_outlet(settings: Config, name: str, transport: Transport) -> Outlet:
-    destination, widest_s = _destination(settings, name), settings.destinations[name].digest_s
-    if isinstance(destination, SlackDestination | DiscordDestination) and widest_s:
-        return Outlet(destination, transport, Digests(destination.digest, widest_s))
-    return Outlet(destination, transport)
+    made, widest_s = destination(settings, name), settings.destinations[name].digest_s
+    if isinstance(made, SlackDestination | DiscordDestination) and widest_s:
+        return Outlet(made, transport, Digests(made.digest, widest_s))
+    return Outlet(made, transport)
 
 
-def _destination(settings: Config, name: str) -> Destination:
+def destination(settings: Config, name: str) -> Destination:
+    """Return a destination of the configuration with its secrets read; raises RelayError."""
     chosen = settings.destinations[name]
     url = chosen.url.read()
     match chosen.type:

@@ -8,6 +8,7 @@ from relay.cli import output
 from relay.cli.common import client_of
 from relay.cli.exit_codes import ExitCode
 from relay.cli.groups import ListingGroup
+from relay.cli.preview import preview
 
 
 @click.group(cls=ListingGroup)
@@ -18,6 +19,9 @@ def destinations() -> None:
     Example:
       relay destinations test ops
     """
+
+
+destinations.add_command(preview)
 
 
 @destinations.command("ls")

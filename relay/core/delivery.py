@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from relay.core.event import Event
+from relay.core.ids import delivery_id
 from relay.core.retry import RetryPolicy, next_attempt
 from relay.core.watch import Target
 
@@ -53,6 +55,20 @@ class Delivery:
     trigger: Trigger = Trigger.SCHEDULED
     reason: str | None = None
     finalized_at: float | None = None
+
+
+def first_delivery(event: Event, target: Target, now: float) -> Delivery:
+    """Return the delivery of an event as it stands before its first attempt at `now`, for one that no store holds."""
+    return Delivery(
+        id=delivery_id(event.id, target.key),
+        event_id=event.id,
+        watch_id=event.watch_id,
+        target=target,
+        state=DeliveryState.PENDING,
+        created_at=now,
+        next_attempt_at=now,
+        retry_from=now,
+    )
 
 
 class VerdictKind(StrEnum):

@@ -26,6 +26,12 @@ EVENT_TYPES = (
 )
 """Everything that a route can send."""
 
+DATA_FIELDS = (
+    *("watch_id", "provider", "job_id", "status", "provider_status", "model", "outputs", "error", "cost"),
+    *("created_at", "watched_at", "completed_at", "observed_at", "polls", "metadata"),
+)
+"""What the event of a job says, in its order."""
+
 _THIN = frozenset({"watch_id", "provider", "job_id", "status"})
 
 

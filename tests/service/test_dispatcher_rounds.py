@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import structlog
 from support.doubles import EvenEntropy, ManualClock, PlainDestination, Reply, ScriptedTransport
 
 from relay.core import ids
@@ -14,6 +15,7 @@ from relay.core.observation import Job, Observation, Status
 from relay.core.ports import DeliveryFilter, DeliveryView, Ending, Store
 from relay.core.retry import RetryPolicy
 from relay.core.watch import NewWatch, Target
+from relay.destinations import SlackDestination, slack_template
 from relay.dispatcher import LANE_CONCURRENCY, Dispatcher, Outlet
 from relay.metrics import Metrics
 from relay.store import open_sqlite
@@ -190,3 +192,22 @@ async def test_the_start_of_the_answer_is_kept_clean(bench: Bench) -> None:
     assert attempt.response is not None
     assert attempt.response.startswith("[31mno way[0mxxx")
     assert len(attempt.response) == 2000
+
+
+async def test_a_template_that_fails_costs_nobody_the_message_and_is_told(bench: Bench) -> None:
+    metrics = bench.dispatcher._metrics
+    slack = SlackDestination("https://hooks.slack.com/x", POLICY, template=slack_template("{{ error.message }}"))
+    bench.dispatcher.adopt(lambda _: Outlet(slack, bench.transport), {})
+    bench.replies = [Response(200, body=b"ok")]
+    await bench.outcome(1, OPS)
+
+    with structlog.testing.capture_logs() as lines:
+        assert await bench.step() == 1
+
+    doubt = "the template failed, and the message was relay's own: line 1: 'None' has no attribute 'message'"
+    view = await bench.delivery()
+    assert view.delivery.state is DeliveryState.DELIVERED
+    assert [attempt.reason for attempt in view.attempts] == [doubt]
+    assert b"plain job completed" in (bench.transport.sent[0].body or b"")
+    assert [line["doubt"] for line in lines if line["event"] == "message.doubted"] == [doubt]
+    assert metrics.doubted_messages.labels("ops")._value.get() == 1
