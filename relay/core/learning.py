@@ -250,4 +250,5 @@ def _smoothed(values: Iterable[float], reach: int) -> list[float]:
 
 def _box(values: Iterable[float], reach: int) -> list[float]:
     sums = list(accumulate(values, initial=0.0))
-    return [sums[min(index + reach + 1, BINS)] - sums[max(index - reach, 0)] for index in range(BINS)]
+    padded = [0.0] * reach + sums + [sums[-1]] * reach
+    return [high - low for high, low in zip(padded[2 * reach + 1 :], padded, strict=False)]
