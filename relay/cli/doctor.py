@@ -181,7 +181,7 @@ def _database_file(path: Path, problems: list[str]) -> Iterator[Finding]:
             Level.FAIL, "database", problem, "relay db restore PATH   # of the last backup, with relay stopped"
         )
     if not problems:
-        yield Finding(Level.OK, "database", f"{path} is sound, {output.size(path.stat().st_size)}")
+        yield Finding(Level.OK, "database", f"{path} is sound")
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         yield Finding(Level.WARN, "database", f"others may read it (mode {mode:o})", f"chmod 600 {path}")

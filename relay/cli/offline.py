@@ -50,7 +50,7 @@ def check(config_path: Path | None) -> int:
 
     \b
     Example:
-      relay config check --config config.toml && systemctl restart relay
+      relay config check --config config.toml && relay reload
     """
     from relay.assembly import load_settings
 
@@ -134,7 +134,7 @@ def create(name: str, scope: str) -> int:
     text = "rly_" + secrets.token_urlsafe(_TOKEN_BYTES)
     digest = hashlib.sha256(text.encode()).hexdigest()
     click.echo(text)
-    click.echo("Put this line into tokens = [ ... ] under [auth], and restart relay:", err=True)
+    click.echo("Put this line into tokens = [ ... ] under [auth], and run relay reload:", err=True)
     line = (
         f'{{ name = {json.dumps(name, ensure_ascii=False)}, hash = "sha256:{digest}", scopes = {json.dumps(scopes)} }},'
     )

@@ -53,13 +53,14 @@ def settings_in_force(
     config = load(path, presets=presets, env=env)
     sources = read_sources(path, env)
     found = list(_settings(sources, ConfigTable.model_validate(sources.data), sources.data, ()))
-    known = {setting.key for setting in found}
     for name, provider in config.providers.items():
         origin, settings = inherited(provider)
-        for key, value in settings.items():
-            setting = Setting(_dotted(("providers", name, key)), toml(value), origin)
-            if setting.key not in known:
-                found.append(setting)
+        table = _dotted(("providers", name, ""))
+        own = [number for number, setting in enumerate(found) if setting.key.startswith(table)]
+        given = {found[number].key for number in own}
+        brought = (Setting(table + key, toml(value), origin) for key, value in settings.items())
+        place = own[-1] + 1 if own else len(found)
+        found[place:place] = [setting for setting in brought if setting.key not in given]
     return tuple(found)
 
 

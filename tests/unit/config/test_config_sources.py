@@ -170,3 +170,9 @@ def test_every_value_is_shown_with_the_place_that_decided_it(write, tmp_path):
     assert origins["log.level"] == "$RELAY__LOG__LEVEL"
     assert origins["providers.getimg.deadline"] == "preset getimg"
     assert origins["server.grace"] == "default"
+    assert [setting.key for setting in shown if setting.key.startswith("providers.")] == [
+        "providers.getimg.api_key",
+        "providers.getimg.rate",
+        "providers.getimg.deadline",
+    ]
+    assert shown[-1].key == "heartbeat.every"
