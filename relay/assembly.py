@@ -1,10 +1,7 @@
 """From the configuration to the parts that run: providers, destinations, routes."""
 
-import math
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 
 from relay import config
 from relay.api import Followed, NamedDestination
@@ -12,16 +9,13 @@ from relay.config import Config, DestinationType
 from relay.core.address import AddressPolicy
 from relay.core.budget import Rate
 from relay.core.delivery import Verdict, VerdictKind, first_delivery
-from relay.core.duration import format_duration, parse_duration
-from relay.core.errors import InvalidValue, RelayError
+from relay.core.duration import parse_duration
+from relay.core.errors import RelayError
 from relay.core.event import greeting_event
-from relay.core.hazard import prior
 from relay.core.headers import basic_authorization, checked_value
-from relay.core.outlook import Contention, Outlook
 from relay.core.ports import Clock, Destination, Outgoing, Transport
 from relay.core.routing import Route
-from relay.core.schedule import Bounds, next_poll
-from relay.core.watch import Following, Target
+from relay.core.watch import Target
 from relay.destinations import (
     CallbackDestination,
     DiscordDestination,
@@ -31,71 +25,12 @@ from relay.destinations import (
     named_target,
     slack_template,
 )
-from relay.diagnostics import Level, Problem
 from relay.dispatcher import Digests, Outlet, compose, send
 from relay.log import SecretMask
 from relay.poller import Account, Poller
-from relay.providers import DefaultValues, blueprint, names
+from relay.providers import blueprint
+from relay.settings import following
 from relay.transport import Egress
-
-
-def load_settings(config_path: Path | None) -> Config:
-    """Find and load the configuration and the provider files that it names; raises ConfigInvalid."""
-    path = config.find(config_path, env=os.environ, cwd=Path.cwd())
-    return config.load(path, presets=names(), env=os.environ, examine=examine)
-
-
-def examine(provider: config.Provider, detection_lag_s: float) -> Iterator[Problem]:
-    """Yield what a provider's description says against its settings: errors and doubts."""
-    path = ("providers", provider.name)
-    try:
-        made = blueprint(provider.preset, provider.spec)
-    except RelayError as error:
-        first, *more = str(error).splitlines()
-        hint = f"relay providers lint {provider.spec} tells all" if more else None
-        yield Problem((*path, "spec") if provider.spec else path, first, hint)
-        return
-    try:
-        made.build(provider.name, provider.base_url)
-    except InvalidValue as error:
-        yield Problem((*path, error.field), f'"{error.field}" {error.message}')
-    for name in made.secrets:
-        if name not in provider.secrets:
-            key = name if name == "api_key" else f"secrets.{name}"
-            yield Problem((*path, key), f"{made.title} needs {key}", f'as in {key} = {{ env = "NAME" }}')
-    yield from _pacing_doubts(provider, made.defaults, detection_lag_s)
-
-
-def _pacing_doubts(provider: config.Provider, defaults: DefaultValues, detection_lag_s: float) -> Iterator[Problem]:
-    """Yield doubts about how often a provider is asked, against what it documents."""
-    path, following = ("providers", provider.name), _following(provider, defaults, detection_lag_s)
-    if "min_interval" in defaults.model_fields_set and provider.min_interval_s is not None:
-        floor_s = parse_duration(defaults.min_interval)
-        if provider.min_interval_s < floor_s:
-            yield _doubt((*path, "min_interval"), f"the provider asks for {format_duration(floor_s)} between polls")
-    if defaults.rate and provider.rate:
-        limit = Rate.parse(defaults.rate)
-        if provider.rate.limit / provider.rate.window_s > limit.limit / limit.window_s:
-            yield _doubt((*path, "rate"), f"the provider allows {defaults.rate}")
-    if provider.deadline_s is not None:
-        expected = Outlook(prior(following.typical_s), age_s=0.0)
-        first_s = next_poll(
-            expected, following.bounds, Contention(), now=0.0, deadline=math.inf, hint_s=None, sample=0.0
-        )
-        if provider.deadline_s < first_s:
-            shown = format_duration(first_s)
-            yield _doubt((*path, "deadline"), f"is shorter than the {shown} after which a job is first looked at")
-
-
-def _doubt(path: tuple[str, ...], message: str) -> Problem:
-    return Problem(path, message, level=Level.WARNING)
-
-
-def inherited(provider: config.Provider) -> tuple[str, Mapping[str, object]]:
-    """Return how a provider's description is called, and the settings that it brings."""
-    origin = f"preset {provider.preset}" if provider.spec is None else str(provider.spec)
-    defaults = blueprint(provider.preset, provider.spec).defaults
-    return origin, {key: value for key, value in defaults if value is not None}
 
 
 def learn_secrets(settings: Config, mask: SecretMask) -> None:
@@ -117,30 +52,10 @@ def _account(settings: Config, provider: config.Provider, mask: SecretMask) -> A
     defaults = made.defaults
     return Account(
         provider=made.build(provider.name, provider.base_url),
-        following=_following(provider, defaults, settings.schedule.detection_lag_s),
+        following=following(provider, defaults, settings.schedule.detection_lag_s),
         read_secrets=_secret_reader(provider.secrets, mask),
         concurrency=provider.concurrency or defaults.concurrency,
         rate=provider.rate or (Rate.parse(defaults.rate) if defaults.rate else None),
-    )
-
-
-def _following(provider: config.Provider, defaults: DefaultValues, detection_lag_s: float) -> Following:
-    """Return how a provider's jobs are followed: its own settings, and the description's where there are none.
-
-    A shortest interval that a description names is the provider's wish; the one
-    that holds without is relay's, and gives way to the lag that is wanted.
-    """
-    lag_s = provider.detection_lag_s or detection_lag_s
-    floor_s = parse_duration(defaults.min_interval)
-    if "min_interval" not in defaults.model_fields_set:
-        floor_s = min(floor_s, lag_s)
-    least_s = provider.min_interval_s or floor_s
-    most_s = provider.max_interval_s or parse_duration(defaults.max_interval)
-    grace_s = provider.not_found_grace_s
-    return Following(
-        typical_s=provider.typical_duration_s or parse_duration(defaults.typical_duration),
-        bounds=Bounds(lag_s, least_s, max(most_s, least_s)),
-        not_found_grace_s=parse_duration(defaults.not_found_grace) if grace_s is None else grace_s,
     )
 
 

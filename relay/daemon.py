@@ -23,6 +23,7 @@ from relay.engine import Engine, Ground
 from relay.log import SecretMask
 from relay.maintenance import OVERDUE_EVERY_S, PRUNE_EVERY_S, Maintenance, Overdue, prune
 from relay.metrics import Metrics
+from relay.settings import load_settings
 from relay.store import open_sqlite
 from relay.transport import open_transport
 
@@ -50,7 +51,7 @@ def serve(config_path: Path | None) -> int:
     mask = SecretMask()
     log.configure(style="auto", level="info", mask=mask)
     try:
-        settings = assembly.load_settings(config_path)
+        settings = load_settings(config_path)
         config.ensure_signing_secret(settings.callbacks.signing.secret, SystemEntropy().bytes)
         assembly.learn_secrets(settings, mask)
     except ConfigInvalid as error:

@@ -22,6 +22,7 @@ from relay.log import SecretMask
 from relay.maintenance import beat
 from relay.metrics import Metrics
 from relay.poller import Account, Poller
+from relay.settings import load_settings
 from relay.signals import EndSignals
 from relay.transport import Egress, open_transport
 
@@ -117,7 +118,7 @@ class Engine:
         """
         async with self._reloading:
             try:
-                fresh = await asyncio.to_thread(assembly.load_settings, self.settings.path)
+                fresh = await asyncio.to_thread(load_settings, self.settings.path)
                 config.ensure_signing_secret(fresh.callbacks.signing.secret, self._ground.entropy.bytes)
                 plan = await self._plan(fresh)
             except RelayError as error:

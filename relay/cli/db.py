@@ -133,7 +133,7 @@ def stats(config_path: Path | None, as_json: bool) -> int:
 
 
 def _database(config_path: Path | None) -> Path:
-    from relay.assembly import load_settings
+    from relay.settings import load_settings
 
     return load_settings(config_path).store.path
 

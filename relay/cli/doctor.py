@@ -108,8 +108,8 @@ def _program() -> Iterator[Finding]:
 
 
 def _configuration(config_path: Path | None) -> "tuple[Config | None, list[Finding]]":
-    from relay.assembly import load_settings
     from relay.config import ConfigInvalid
+    from relay.settings import load_settings
 
     mend = f"relay config check --config {config_path}" if config_path else "relay config check"
     try:

@@ -52,7 +52,7 @@ def check(config_path: Path | None) -> int:
     Example:
       relay config check --config config.toml && relay reload
     """
-    from relay.assembly import load_settings
+    from relay.settings import load_settings
 
     settings = load_settings(config_path)
     for warning in settings.warnings:
@@ -75,9 +75,9 @@ def show(config_path: Path | None, as_json: bool) -> int:
       relay config show | grep detection_lag
       relay config show --json | jq -r 'select(.origin != "default") | .key'
     """
-    from relay.assembly import inherited
     from relay.config import find, settings_in_force
     from relay.providers import names
+    from relay.settings import inherited
 
     settings = settings_in_force(find(config_path), presets=names(), inherited=inherited)
     if as_json:

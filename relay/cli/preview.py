@@ -43,12 +43,13 @@ def preview(ctx: click.Context, name: str, reference: str | None, status: str | 
     Exit codes: 0 printed, 1 the template failed and the body is relay's own, 2 usage,
       3 no such watch, 69 no daemon, 78 wrong configuration.
     """
-    from relay.assembly import destination, learn_secrets, load_settings
+    from relay.assembly import destination, learn_secrets
     from relay.core.delivery import first_delivery
     from relay.core.observation import Status
     from relay.core.sample import sample_outcome
     from relay.destinations import named_target
     from relay.log import SecretMask
+    from relay.settings import load_settings
 
     if reference and status:
         raise click.UsageError("choose --watch or --status")

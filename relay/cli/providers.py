@@ -210,12 +210,13 @@ def _stand_ins(spec: "ProviderSpec") -> dict[str, str]:
 
 async def _poll_once(provider: str, job: "Job", config_path: Path | None) -> int:
     """Poll a configured provider once; show what was sent, with the secrets hidden."""
-    from relay.assembly import accounts, egress, load_settings
+    from relay.assembly import accounts, egress
     from relay.clock import SystemClock
     from relay.core.address import AddressPolicy
     from relay.core.http import Request
     from relay.log import SecretMask
     from relay.poller import MAX_ANSWER_BYTES, POLL_TIMEOUT_S
+    from relay.settings import load_settings
     from relay.transport import open_transport
 
     settings, mask, clock = load_settings(config_path), SecretMask(), SystemClock()

@@ -149,7 +149,7 @@ def _read_text(path: Path) -> str:
 
 
 def _configured(path: Path | None, destination: str | None) -> list[Candidate]:
-    from relay.assembly import load_settings
+    from relay.settings import load_settings
 
     settings = load_settings(path)
     signing = settings.callbacks.signing

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from relay.assembly import accounts, load_settings
+from relay.assembly import accounts
 from relay.config import ConfigInvalid
 from relay.log import SecretMask
+from relay.settings import load_settings
 
 
 @pytest.fixture
