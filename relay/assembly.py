@@ -1,6 +1,6 @@
 """From the configuration to the parts that run: providers, destinations, routes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 
 from relay import config
@@ -10,7 +10,7 @@ from relay.core.address import AddressPolicy
 from relay.core.budget import Rate
 from relay.core.delivery import Verdict, VerdictKind, first_delivery
 from relay.core.duration import parse_duration
-from relay.core.errors import RelayError
+from relay.core.errors import InvalidValue, RelayError
 from relay.core.event import greeting_event
 from relay.core.headers import basic_authorization, checked_value
 from relay.core.ports import Clock, Destination, Outgoing, Transport
@@ -20,6 +20,7 @@ from relay.destinations import (
     CallbackDestination,
     DiscordDestination,
     SlackDestination,
+    callback_names,
     callback_target,
     discord_template,
     named_target,
@@ -30,7 +31,7 @@ from relay.log import SecretMask
 from relay.poller import Account, Poller
 from relay.providers import blueprint
 from relay.settings import following
-from relay.transport import Egress
+from relay.transport import Egress, Foresight
 
 
 def learn_secrets(settings: Config, mask: SecretMask) -> None:
@@ -163,14 +164,27 @@ def callback_policy(settings: Config) -> AddressPolicy:
     return AddressPolicy(settings.callbacks.allow_networks, settings.callbacks.allow_hosts)
 
 
-def callback_checker(settings: Config) -> Callable[[str], Target]:
-    """Return the function that accepts or refuses a callback URL."""
+def callback_checker(settings: Config, foresight: Foresight) -> Callable[[str], Target]:
+    """Return the function that accepts or refuses a callback URL, going by what `foresight` knows of its name."""
     policy = callback_policy(settings)
 
     def check(url: str) -> Target:
-        return callback_target(url, allow_http=settings.callbacks.allow_http, policy=policy)
+        target = callback_target(url, allow_http=settings.callbacks.allow_http, policy=policy)
+        refusal = foresight.refusal(target.lane.rpartition(":")[0])
+        if refusal is not None:
+            raise InvalidValue("callback_url", refusal)
+        return target
 
     return check
+
+
+def callback_look_up(foresight: Foresight) -> Callable[[Collection[str]], Awaitable[None]]:
+    """Return the function that lets `foresight` know of the names in callback URLs."""
+
+    async def look_up(written: Collection[str]) -> None:
+        await foresight.look_up(callback_names(written))
+
+    return look_up
 
 
 def outlets(settings: Config, *, trusted: Transport, guarded: Transport) -> Callable[[Target], Outlet | None]:

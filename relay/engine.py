@@ -24,7 +24,7 @@ from relay.metrics import Metrics
 from relay.poller import Account, Poller
 from relay.settings import load_settings
 from relay.signals import EndSignals
-from relay.transport import Egress, open_transport
+from relay.transport import Egress, Foresight, open_transport
 
 _log = structlog.get_logger("relay.engine")
 
@@ -43,6 +43,15 @@ class Ground:
 
 
 @dataclass(frozen=True, slots=True)
+class _Callbacks:
+    """The way to callback URLs under one policy."""
+
+    policy: AddressPolicy
+    transport: Transport
+    foresight: Foresight
+
+
+@dataclass(frozen=True, slots=True)
 class _Plan:
     """Everything that a configuration comes to, made before any of it is put to work."""
 
@@ -50,6 +59,7 @@ class _Plan:
     accounts: Mapping[str, Account]
     routes: Sequence[Route]
     resolve: Callable[[Target], Outlet | None]
+    foresight: Foresight
     heartbeat_url: str | None
 
 
@@ -68,7 +78,7 @@ class Engine:
         self._tasks = tasks
         self._loops: set[asyncio.Task[None]] = set()
         self._ends = EndSignals()
-        self._guarded: tuple[AddressPolicy, Transport] | None = None
+        self._callbacks: _Callbacks | None = None
         self._reloading = asyncio.Lock()
         self._started_at = self._loaded_at = ground.clock.now()
         self._refused = False
@@ -157,22 +167,25 @@ class Engine:
         """Make everything that may fail."""
         assembly.learn_secrets(settings, self._ground.mask)
         accounts = assembly.accounts(settings, self._ground.mask)
-        guarded = await self._guarded_for(assembly.callback_policy(settings))
+        callbacks = await self._way_to_callbacks(assembly.callback_policy(settings))
         return _Plan(
             settings=settings,
             accounts=accounts,
             routes=assembly.routes(settings),
-            resolve=assembly.outlets(settings, trusted=self._ground.trusted, guarded=guarded),
+            resolve=assembly.outlets(settings, trusted=self._ground.trusted, guarded=callbacks.transport),
+            foresight=callbacks.foresight,
             heartbeat_url=assembly.heartbeat_url(settings),
         )
 
-    async def _guarded_for(self, policy: AddressPolicy) -> Transport:
+    async def _way_to_callbacks(self, policy: AddressPolicy) -> _Callbacks:
         """Return the client for callback URLs; connections that an older policy let through are not used again."""
-        if self._guarded is None or self._guarded[0] != policy:
+        if self._callbacks is None or self._callbacks.policy != policy:
             ground = self._ground
             opened = open_transport(policy, ground.clock, connections=CONCURRENCY, egress=ground.egress)
-            self._guarded = policy, await self._stack.enter_async_context(opened)
-        return self._guarded[1]
+            foresight = Foresight(policy, ground.clock)
+            self._stack.push_async_callback(foresight.close)
+            self._callbacks = _Callbacks(policy, await self._stack.enter_async_context(opened), foresight)
+        return self._callbacks
 
     def _adopt(self, plan: _Plan) -> None:
         """Exchange everything between two turns of the event loop: nothing runs on a mixture."""
@@ -243,7 +256,8 @@ class Engine:
             providers=assembly.followed(settings, self.pollers),
             routes=plan.routes,
             destinations=assembly.named_destinations(settings, plan.resolve, ground.clock),
-            callback_target=assembly.callback_checker(settings),
+            callback_target=assembly.callback_checker(settings, plan.foresight),
+            look_up=assembly.callback_look_up(plan.foresight),
             wake_dispatcher=self.dispatcher.wakeup.set,
             tokens=settings.auth.tokens,
             listen_host=settings.server.listen.host,

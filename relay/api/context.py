@@ -60,7 +60,8 @@ class Vitals:
 class Context:
     """The ports and settings of the API.
 
-    `callback_target` checks a callback URL and raises InvalidValue;
+    `callback_target` checks a callback URL and raises InvalidValue, the better for
+    what `look_up` had time to learn of the names in some;
     `destinations` holds the named ones; `measure` tells how the daemon is, and
     brings the gauges of `metrics` up to date; `reload` takes over the configuration
     as it is on disk, and raises RelayError with a report where it is wrong.
@@ -76,6 +77,7 @@ class Context:
     destinations: Mapping[str, NamedDestination]
     routes: Sequence[Route]
     callback_target: Callable[[str], Target]
+    look_up: Callable[[Collection[str]], Awaitable[None]]
     wake_dispatcher: Callable[[], None]
     tokens: Collection[Token]
     listen_host: str

@@ -45,6 +45,8 @@ async def add(request: web.Request) -> web.Response:
     """POST /v1/watches."""
     context, caller = request.app[CONTEXT], caller_of(request)
     wanted = await read_json(request, WatchRequest, MAX_BODY)
+    if wanted.callback_url is not None:
+        await context.look_up([wanted.callback_url])
     new = new_watch(wanted, context, caller)
     (added,) = await _store(context, [new])
     _check_owner(added, caller)
@@ -60,6 +62,7 @@ async def add_batch(request: web.Request) -> web.Response:
     """POST /v1/watches/batch: each item is accepted or refused on its own."""
     context, caller = request.app[CONTEXT], caller_of(request)
     batch = await read_json(request, BatchRequest, MAX_BATCH_BODY)
+    await context.look_up({url for item in batch.watches if isinstance(url := item.get("callback_url"), str)})
     results: list[BatchRefused | None] = []
     accepted: list[NewWatch] = []
     for item in batch.watches:

@@ -7,12 +7,13 @@ again after a crash.
 from relay.destinations.callback import CallbackDestination
 from relay.destinations.discord import DiscordDestination, discord_template
 from relay.destinations.slack import SlackDestination, slack_template
-from relay.destinations.targets import callback_target, named_target
+from relay.destinations.targets import callback_names, callback_target, named_target
 
 __all__ = [
     "CallbackDestination",
     "DiscordDestination",
     "SlackDestination",
+    "callback_names",
     "callback_target",
     "discord_template",
     "named_target",

@@ -2,8 +2,9 @@
 
 import hashlib
 import re
+from collections.abc import Iterable
 
-from relay.core.address import AddressPolicy
+from relay.core.address import AddressPolicy, host_name
 from relay.core.errors import InvalidValue
 from relay.core.watch import Target
 from relay.destinations import url as urls
@@ -37,6 +38,19 @@ def callback_target(url: str, *, allow_http: bool, policy: AddressPolicy) -> Tar
     port = _DEFAULT_PORTS[scheme] if parts.port is None else _checked_port(parts.port)
     digest = hashlib.sha256(url.encode()).hexdigest()
     return Target(key=f"url:{digest[:32]}", lane=f"{host}:{port}", url=url)
+
+
+def callback_names(written: Iterable[str]) -> set[str]:
+    """Return the host names in callback URLs, as their targets will have them; never raises."""
+    names = set()
+    for host in {urls.split(url).host for url in written}:
+        try:
+            ascii_host = urls.ascii_host(host)
+        except ValueError:
+            continue
+        if (name := host_name(ascii_host)) is not None:
+            names.add(name)
+    return names
 
 
 def _check_characters(url: str) -> None:

@@ -8,5 +8,6 @@ itself, which every spelling of a host has to pass.
 
 from relay.transport.client import USER_AGENT, open_transport
 from relay.transport.egress import Egress
+from relay.transport.foresight import Foresight
 
-__all__ = ["USER_AGENT", "Egress", "open_transport"]
+__all__ = ["USER_AGENT", "Egress", "Foresight", "open_transport"]

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -41,6 +41,10 @@ def callback_target(url: str) -> Target:
     return Target("url:" + url, "hook.example:443", url=url)
 
 
+async def no_look_up(urls: Collection[str]) -> None:
+    pass
+
+
 class Api:
     """A served API with its insides in hand."""
 
@@ -71,6 +75,7 @@ class Api:
             routes=[Route((OPS,), statuses=frozenset({Status.FAILED}))],
             destinations={"ops": NamedDestination(OPS, "slack", self.greet)},
             callback_target=callback_target,
+            look_up=no_look_up,
             wake_dispatcher=lambda: self.woken.append("dispatcher"),
             tokens=tokens,
             listen_host="127.0.0.1",
