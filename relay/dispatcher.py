@@ -11,6 +11,7 @@ from relay.chats import Chats
 from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement, Verdict, VerdictKind
 from relay.core.digest import MOST_TOLD, settle_together, takes_company
 from relay.core.errors import StoreError
+from relay.core.etiquette import Sign
 from relay.core.http import Fault, Request, Response, TransportError
 from relay.core.ports import Clock, Destination, Entropy, Outgoing, Store, Transport
 from relay.core.retry import RetryPolicy
@@ -28,6 +29,8 @@ LANE_CONCURRENCY = 16
 """Attempts under way to one host: a hung one holds these, and no more."""
 _LEASE_S = ATTEMPT_TIMEOUT_S + 15
 _LONGEST_WAIT_S = 30.0
+_SIGNS = {Fault.LOCAL: Sign.UNKNOWN, Fault.FORBIDDEN_ADDRESS: Sign.REFUSES}
+"""What a request without an answer tells of the receiver, where that is not that it was absent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +222,7 @@ class Dispatcher:
     def _leave_alone(self, lane: str, outlet: Outlet, verdict: Verdict) -> None:
         """Remember how long a chat is to hear nothing."""
         now = self._clock.monotonic()
-        if verdict.costs_try and outlet.digests is not None:
+        if verdict.sign is not Sign.UNKNOWN and outlet.digests is not None:
             self._chats.told(lane, widest_s=outlet.digests.widest_s, now=now)
         rest_s = max(verdict.rest_s, verdict.retry_after_s or 0.0)
         self._chats.rest(lane, now + rest_s, widely=verdict.rests_service)
@@ -257,7 +260,7 @@ async def send(outlet: Outlet, request: Request, clock: Clock) -> tuple[Response
     try:
         response = await outlet.transport.send(request, timeout_s=ATTEMPT_TIMEOUT_S, max_body=MAX_RESPONSE_BYTES)
     except TransportError as error:
-        return None, Verdict(VerdictKind.RETRY, str(error), costs_try=error.fault is not Fault.LOCAL)
+        return None, Verdict(VerdictKind.RETRY, str(error), sign=_SIGNS.get(error.fault, Sign.ABSENT))
     verdict = outlet.destination.verdict(response, clock.now())
     return response, replace(verdict, reason=verdict.reason or request.doubt)
 

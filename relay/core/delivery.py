@@ -3,10 +3,17 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from relay.core.etiquette import Sign
 from relay.core.event import Event
 from relay.core.ids import delivery_id
 from relay.core.retry import RetryPolicy, next_attempt
 from relay.core.watch import Target
+
+SPARED_OVERLOADS = 3
+"""Overload answers that use up no try of a delivery."""
+
+_SLOW_STEPS = 3
+"""How much further on the ladder of gaps one begins with a receiver that probably never takes the message."""
 
 
 class DeliveryState(StrEnum):
@@ -38,8 +45,9 @@ class Delivery:
     """A row of the outbox.
 
     `attempts` counts every try, `tries` those of the schedule since
-    `retry_from`, where the retry budget began.  `reason` tells why the last
-    attempt was not the end of it.
+    `retry_from`, where the retry budget began, and `spared` those since then
+    that overload made free.  `reason` tells why the last attempt was not the end
+    of it.
     """
 
     id: str
@@ -52,6 +60,7 @@ class Delivery:
     retry_from: float
     attempts: int = 0
     tries: int = 0
+    spared: int = 0
     trigger: Trigger = Trigger.SCHEDULED
     reason: str | None = None
     finalized_at: float | None = None
@@ -86,15 +95,15 @@ class VerdictKind(StrEnum):
 class Verdict:
     """What a destination's answer means for the delivery; `reason` is one line.
 
-    `costs_try` is False where the fault was ours, which must not use up the
-    receiver's tries.  `rest_s` is how long a chat wants nothing at all, whatever
-    became of this message; where `rests_service`, all chats of its kind do.
+    `sign` is what it tells of the destination itself.  `rest_s` is how long a
+    chat wants nothing at all, whatever became of this message; where
+    `rests_service`, all chats of its kind do.
     """
 
     kind: VerdictKind
     reason: str | None = None
     retry_after_s: float | None = None
-    costs_try: bool = True
+    sign: Sign = Sign.ANSWERS
     rest_s: float = 0.0
     rests_service: bool = False
 
@@ -124,6 +133,7 @@ class Settlement:
     tries: int
     reason: str | None
     finalized_at: float | None
+    spared: int = 0
 
 
 _FINAL = {
@@ -136,19 +146,22 @@ _FINAL = {
 def settle(delivery: Delivery, verdict: Verdict, policy: RetryPolicy, *, now: float, sample: float) -> Settlement:
     """Return what a verdict at `now` makes of a pending delivery.
 
-    A manual attempt does not use up a step of the schedule.
+    A try of the schedule uses up a step of it, unless the fault was ours or the
+    receiver is overloaded, which is free SPARED_OVERLOADS times.  What was free
+    widens the gap all the same where overload goes on.  A receiver that probably
+    never takes the message is asked less often.
     """
-    tries = delivery.tries + (verdict.costs_try and delivery.trigger is Trigger.SCHEDULED)
+    scheduled = delivery.trigger is Trigger.SCHEDULED
+    overloaded = verdict.sign is Sign.OVERLOADED
+    spares = scheduled and overloaded and delivery.spared < SPARED_OVERLOADS
+    tries = delivery.tries + (scheduled and not spares and verdict.sign is not Sign.UNKNOWN)
+    spared = delivery.spared + spares
     state = _FINAL.get(verdict.kind)
     again = delivery.next_attempt_at
     if state is None:
+        step = max(tries + (spared if overloaded else 0), 1) + (_SLOW_STEPS if verdict.sign is Sign.REFUSES else 0)
         planned = next_attempt(
-            policy,
-            tries=max(tries, 1),
-            since=delivery.retry_from,
-            now=now,
-            floor_s=verdict.retry_after_s,
-            sample=sample,
+            policy, step=step, since=delivery.retry_from, now=now, floor_s=verdict.retry_after_s, sample=sample
         )
         state = DeliveryState.EXHAUSTED if planned is None else DeliveryState.PENDING
         again = planned if planned is not None else again
@@ -157,6 +170,7 @@ def settle(delivery: Delivery, verdict: Verdict, policy: RetryPolicy, *, now: fl
         state=state,
         next_attempt_at=again,
         tries=tries,
+        spared=spared,
         reason=None if state is DeliveryState.DELIVERED else verdict.reason,
         finalized_at=now if state.final else None,
     )

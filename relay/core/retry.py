@@ -21,9 +21,9 @@ class RetryPolicy:
 
 
 def next_attempt(
-    policy: RetryPolicy, *, tries: int, since: float, now: float, floor_s: float | None, sample: float
+    policy: RetryPolicy, *, step: int, since: float, now: float, floor_s: float | None, sample: float
 ) -> float | None:
-    """Return when to try again after the `tries`-th failed try, or None when the time is spent.
+    """Return when to try again after the gap of a step, counted from 1, or None when the time is spent.
 
     `since` is when the budget began.  `floor_s`, the receiver's own wish, is
     never undercut: jitter only adds.  The last try falls on the end of the
@@ -32,6 +32,6 @@ def next_attempt(
     end = since + policy.give_up_after_s
     if now >= end:
         return None
-    gap = min(policy.first_s * _STEPS[min(tries, len(_STEPS)) - 1], policy.max_gap_s)
+    gap = min(policy.first_s * _STEPS[min(step, len(_STEPS)) - 1], policy.max_gap_s)
     wait = max(gap, floor_s or 0.0)
     return min(now + wait * (1 + _JITTER * sample), max(end, now + (floor_s or 0.0)))

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from relay.core.delivery import Delivery, Trigger, Verdict, VerdictKind
+from relay.core.etiquette import Sign, sign_of
 from relay.core.event import Event
 from relay.core.http import Request, Response
 from relay.core.retry import RetryPolicy
@@ -50,14 +51,17 @@ class CallbackDestination:
         Only 2xx is success, and it outweighs the steering header.  410 means
         that the endpoint is gone (Standard Webhooks 1.0.0).
         """
-        if 200 <= response.status < 300:
-            return Verdict(VerdictKind.DELIVERED)
+        sign = sign_of(response.status)
+        if sign is Sign.WORKS:
+            return Verdict(VerdictKind.DELIVERED, sign=sign)
         steering = response.headers.get(_STEERING, "").strip().lower()
         if steering == "abort-message":
             return Verdict(VerdictKind.DROPPED, f"HTTP {response.status}: the receiver wants no more of this message")
         if steering == "disable":
-            return Verdict(VerdictKind.REFUSED, f"HTTP {response.status}: the receiver wants no more messages")
-        if response.status == 410:
+            why = f"HTTP {response.status}: the receiver wants no more messages"
+            return Verdict(VerdictKind.REFUSED, why, sign=Sign.GONE)
+        if sign is Sign.GONE:
             words = said(response)
-            return Verdict(VerdictKind.REFUSED, "HTTP 410: the receiver is gone" + (f": {words}" if words else ""))
+            why = "HTTP 410: the receiver is gone" + (f": {words}" if words else "")
+            return Verdict(VerdictKind.REFUSED, why, sign=sign)
         return again(response, now)

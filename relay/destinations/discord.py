@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from relay.core.delivery import Delivery, Verdict, VerdictKind
+from relay.core.etiquette import Sign
 from relay.core.event import Event
 from relay.core.http import MAX_WAIT_S, Request, Response, rate_reset_s, retry_after_s
 from relay.core.observation import Status
@@ -142,14 +143,15 @@ class DiscordDestination:
         restricts who insists.
         """
         if 200 <= response.status < 300:
-            return Verdict(VerdictKind.DELIVERED)
+            return Verdict(VerdictKind.DELIVERED, sign=Sign.WORKS)
         body = json_object(response)
         code = _code(body)
         if response.status == 429:
             wait_s = _wait_s(response, body, now)
             return replace(again(response, now), retry_after_s=wait_s, rests_service=_means_us(response, body))
         if code in _DEAD or response.status in (401, 404, 410):
-            return Verdict(VerdictKind.REFUSED, f"the Discord webhook is dead: {summary(response)}")
+            why = f"the Discord webhook is dead: {summary(response)}"
+            return Verdict(VerdictKind.REFUSED, why, sign=Sign.GONE)
         errors = body.get("errors")
         if code == _INVALID_FORM:
             judge = plain_next if isinstance(errors, dict) and "embeds" in errors else refused

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 
 from relay.core.delivery import Verdict, VerdictKind
+from relay.core.etiquette import Sign, sign_of
 from relay.core.http import Request, Response, retry_after_s
 from relay.core.text import one_line
 
@@ -37,7 +38,9 @@ def summary(response: Response) -> str:
 
 def again(response: Response, now: float) -> Verdict:
     """Return the verdict on an answer that is no success and not final: try again, as late as it asks."""
-    return Verdict(VerdictKind.RETRY, summary(response), retry_after_s(response.headers, now))
+    wait_s = retry_after_s(response.headers, now)
+    sign = sign_of(response.status, asks_to_wait=wait_s is not None)
+    return Verdict(VerdictKind.RETRY, summary(response), wait_s, Sign.ANSWERS if sign is Sign.WORKS else sign)
 
 
 def json_object(response: Response) -> Mapping[str, object]:

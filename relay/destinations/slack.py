@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from relay.core.delivery import Delivery, Verdict, VerdictKind
+from relay.core.etiquette import Sign
 from relay.core.event import Event
 from relay.core.http import Request, Response
 from relay.core.ports import Outgoing
@@ -120,15 +121,15 @@ class SlackDestination:
         """
         code = _code(response)
         if code in _DEAD or response.status == 410:
-            return Verdict(VerdictKind.REFUSED, f"the Slack webhook is dead: {summary(response)}")
+            why = f"the Slack webhook is dead: {summary(response)}"
+            return Verdict(VerdictKind.REFUSED, why, sign=Sign.GONE)
         if code in _RICH_REFUSED:
             return plain_next(summary(response))
         if code in _REFUSED:
             return refused(summary(response))
         if 200 <= response.status < 300 and code not in _LATER:
-            return Verdict(
-                VerdictKind.DELIVERED, None if code == "ok" else f"Slack did not say ok: {summary(response)}"
-            )
+            doubt = None if code == "ok" else f"Slack did not say ok: {summary(response)}"
+            return Verdict(VerdictKind.DELIVERED, doubt, sign=Sign.WORKS)
         return again(response, now)
 
     def _post(self, content: Mapping[str, object]) -> Request:

@@ -186,6 +186,7 @@ FROM deliveries WHERE id = :delivery_id;
 -- name: settle_delivery
 UPDATE deliveries
 SET state = :state, next_attempt_at = :next_attempt_at, attempts = attempts + 1, tries = :tries,
+    spared = :spared,
     trigger = 'scheduled', leased_until = 0, reason = :reason, finalized_at = :finalized_at
 WHERE id = :delivery_id;
 
@@ -214,6 +215,7 @@ LIMIT :limit;
 UPDATE deliveries
 SET retry_from = CASE WHEN finalized_at IS NULL THEN retry_from ELSE :now END,
     tries = CASE WHEN finalized_at IS NULL THEN tries ELSE 0 END,
+    spared = CASE WHEN finalized_at IS NULL THEN spared ELSE 0 END,
     state = 'pending', trigger = 'manual', next_attempt_at = :now, finalized_at = NULL
 WHERE id = :id AND leased_until <= :now
 RETURNING id;

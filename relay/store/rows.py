@@ -113,6 +113,7 @@ def delivery(row: Row) -> Delivery:
         retry_from=row["retry_from"],
         attempts=row["attempts"],
         tries=row["tries"],
+        spared=row["spared"],
         trigger=Trigger(row["trigger"]),
         reason=row["reason"],
         finalized_at=row["finalized_at"],
@@ -156,6 +157,7 @@ def settlement_columns(settlement: Settlement) -> dict[str, object]:
         "state": settlement.state,
         "next_attempt_at": settlement.next_attempt_at,
         "tries": settlement.tries,
+        "spared": settlement.spared,
         "reason": settlement.reason,
         "finalized_at": settlement.finalized_at,
     }

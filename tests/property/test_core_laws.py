@@ -1,6 +1,7 @@
 """Laws of the core that hold for every value."""
 
 import math
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +9,9 @@ from support.expecting import Fixed
 
 from relay.core import ids
 from relay.core.budget import Budget, Rate
+from relay.core.delivery import SPARED_OVERLOADS, Delivery, DeliveryState, Trigger, Verdict, VerdictKind, settle
 from relay.core.duration import format_duration, parse_duration
+from relay.core.etiquette import Sign
 from relay.core.hazard import BINS, Hazard, mixture, prior
 from relay.core.http import MAX_WAIT_S, rate_reset_s, retry_after_s
 from relay.core.instant import iso, parse_instant
@@ -17,6 +20,7 @@ from relay.core.outlook import Contention, Lifetime, Outlook, outlook
 from relay.core.retry import RetryPolicy, next_attempt
 from relay.core.schedule import Bounds, best_next_age, contention, next_poll, retry_failed_poll
 from relay.core.text import clean, one_line
+from relay.core.watch import Target
 
 NOW = 1_795_255_200.0
 TICK_S = 1e-6
@@ -210,7 +214,7 @@ def test_a_next_attempt_is_ahead_never_undercuts_the_wish_and_ends_with_the_budg
 ) -> None:
     now, end = NOW + spent_s, NOW + policy.give_up_after_s
 
-    again = next_attempt(policy, tries=tries, since=NOW, now=now, floor_s=floor_s, sample=sample)
+    again = next_attempt(policy, step=tries, since=NOW, now=now, floor_s=floor_s, sample=sample)
 
     if now >= end:
         assert again is None
@@ -227,11 +231,53 @@ def test_a_receiver_that_never_answers_is_tried_on_the_very_end_of_the_budget(
 ) -> None:
     tries, now = 1, NOW
     while tries < 10_000 and (
-        again := next_attempt(policy, tries=tries, since=NOW, now=now, floor_s=None, sample=sample)
+        again := next_attempt(policy, step=tries, since=NOW, now=now, floor_s=None, sample=sample)
     ):
         tries, now = tries + 1, again
 
     assert now == NOW + policy.give_up_after_s or tries == 10_000
+
+
+verdicts = st.builds(
+    Verdict,
+    st.just(VerdictKind.RETRY),
+    st.just("why"),
+    st.none() | st.floats(0, MAX_WAIT_S),
+    st.sampled_from([Sign.ANSWERS, Sign.OVERLOADED, Sign.REFUSES, Sign.ABSENT, Sign.UNKNOWN]),
+)
+
+
+@given(
+    policy=policies,
+    answers=st.lists(verdicts, min_size=1, max_size=30),
+    trigger=st.sampled_from(list(Trigger)),
+    sample=samples,
+)
+def test_a_failing_delivery_is_tried_ever_later_until_it_is_exhausted_once(
+    policy: RetryPolicy, answers: list[Verdict], trigger: Trigger, sample: float
+) -> None:
+    """Tries never outnumber attempts, what is free is at most three overloads, and the time is never spent early."""
+    delivery = Delivery("d", "e", None, Target("k", "l", name="k"), DeliveryState.PENDING, NOW, NOW, NOW)
+    for attempts, verdict in enumerate(answers, 1):
+        now = delivery.next_attempt_at
+        step = settle(replace(delivery, trigger=trigger), verdict, policy, now=now, sample=sample)
+
+        assert delivery.tries <= step.tries <= attempts
+        assert delivery.spared <= step.spared <= SPARED_OVERLOADS
+        assert step.tries + step.spared <= attempts
+        if step.state is DeliveryState.EXHAUSTED:
+            assert now >= NOW + policy.give_up_after_s
+            assert step.finalized_at == now
+            return
+        assert step.next_attempt_at > now
+        assert step.next_attempt_at >= now + (verdict.retry_after_s or 0.0)
+        delivery = replace(
+            delivery,
+            tries=step.tries,
+            spared=step.spared,
+            attempts=attempts,
+            next_attempt_at=step.next_attempt_at,
+        )
 
 
 rates = st.builds(Rate, st.integers(1, 2000), st.sampled_from([1.0, 60.0, 3600.0, 86400.0]))

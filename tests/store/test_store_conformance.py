@@ -487,6 +487,21 @@ class TestDelivering:
         assert await claim(store, NOW + 104) == []
         assert len(await claim(store, NOW + 105)) == 1
 
+    async def test_what_overload_spared_is_remembered_until_a_fresh_budget(self, store: Store) -> None:
+        await ended(store)
+        (outgoing,) = await claim(store)
+        delivery_id = outgoing.delivery.id
+
+        await store.settle_attempt(attempt(delivery_id), replace(pending(delivery_id), tries=0, spared=1))
+        (again,) = await claim(store, NOW + 105)
+        assert (again.delivery.tries, again.delivery.spared) == (0, 1)
+
+        await store.settle_attempt(
+            attempt(delivery_id, VerdictKind.REFUSED), replace(final(delivery_id, DeliveryState.EXHAUSTED), spared=1)
+        )
+        await store.resend(delivery_id, NOW + 500)
+        assert (await store.delivery(delivery_id)).delivery.spared == 0
+
     async def test_a_settled_delivery_is_not_sent_again(self, store: Store) -> None:
         await ended(store)
         (outgoing,) = await claim(store)

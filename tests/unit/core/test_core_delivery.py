@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from relay.core.delivery import Delivery, DeliveryState, Settlement, Trigger, Verdict, VerdictKind, settle
+from relay.core.etiquette import Sign
 from relay.core.retry import RetryPolicy, next_attempt
 from relay.core.watch import Target
 
@@ -39,7 +40,7 @@ DEFAULT_TRIES = [
 def table(policy: RetryPolicy, *, sample: float = 0.0, floor_s: float | None = None) -> list[float]:
     tries, now = [0.0], SINCE
     while True:
-        again = next_attempt(policy, tries=len(tries), since=SINCE, now=now, floor_s=floor_s, sample=sample)
+        again = next_attempt(policy, step=len(tries), since=SINCE, now=now, floor_s=floor_s, sample=sample)
         if again is None:
             return tries
         tries.append(again - SINCE)
@@ -69,13 +70,13 @@ def test_a_budget_shorter_than_the_first_gap_still_gives_a_second_try() -> None:
 
 
 def test_nothing_is_tried_once_the_budget_is_spent() -> None:
-    assert next_attempt(DEFAULT, tries=1, since=SINCE, now=SINCE + 72 * 3600, floor_s=5.0, sample=0.0) is None
+    assert next_attempt(DEFAULT, step=1, since=SINCE, now=SINCE + 72 * 3600, floor_s=5.0, sample=0.0) is None
 
 
 @pytest.mark.parametrize("sample", [0.0, 0.999])
 def test_the_receivers_wish_is_a_floor_even_past_the_end(sample: float) -> None:
-    soon = next_attempt(DEFAULT, tries=1, since=SINCE, now=SINCE, floor_s=600.0, sample=sample)
-    late = next_attempt(DEFAULT, tries=9, since=SINCE, now=SINCE + 259_100, floor_s=600.0, sample=sample)
+    soon = next_attempt(DEFAULT, step=1, since=SINCE, now=SINCE, floor_s=600.0, sample=sample)
+    late = next_attempt(DEFAULT, step=9, since=SINCE, now=SINCE + 259_100, floor_s=600.0, sample=sample)
 
     assert soon == pytest.approx(SINCE + 600 * (1 + 0.2 * sample))
     assert late == SINCE + 259_700
@@ -136,13 +137,13 @@ def test_a_failed_manual_try_uses_no_step_of_the_schedule() -> None:
 
 @pytest.mark.parametrize("delivery", [DELIVERY, MANUAL])
 def test_a_fault_of_ours_uses_no_try(delivery: Delivery) -> None:
-    step = settled(delivery, Verdict(VerdictKind.RETRY, "local: no route", costs_try=False))
+    step = settled(delivery, Verdict(VerdictKind.RETRY, "local: no route", sign=Sign.UNKNOWN))
 
     assert (step.tries, step.next_attempt_at) == (3, NOW + 120)
 
 
 def test_a_first_attempt_that_cost_no_try_is_repeated_after_the_first_gap() -> None:
-    step = settled(replace(DELIVERY, tries=0), Verdict(VerdictKind.RETRY, "local: no route", costs_try=False))
+    step = settled(replace(DELIVERY, tries=0), Verdict(VerdictKind.RETRY, "local: no route", sign=Sign.UNKNOWN))
 
     assert (step.tries, step.next_attempt_at) == (0, NOW + 5)
 
@@ -171,3 +172,38 @@ def test_a_resent_delivery_has_a_budget_of_its_own() -> None:
 
     assert settled(resent, verdict, now=SINCE + 72 * 3600 + 3599).next_attempt_at == SINCE + 73 * 3600
     assert settled(resent, verdict, now=SINCE + 73 * 3600).state is DeliveryState.EXHAUSTED
+
+
+OVERLOAD = Verdict(VerdictKind.RETRY, "HTTP 503", sign=Sign.OVERLOADED)
+
+
+def test_the_first_three_overload_answers_use_no_try_and_widen_the_gap_all_the_same() -> None:
+    """Steps: three free ones at 5 s, 30 s and 2 m; the fourth costs a try, which is the fourth step, 10 m."""
+    delivery = replace(DELIVERY, tries=0, retry_from=NOW)
+    seen = []
+    for _ in range(4):
+        step = settled(delivery, OVERLOAD)
+        seen.append((step.tries, step.spared, step.next_attempt_at - NOW))
+        delivery = replace(delivery, tries=step.tries, spared=step.spared, attempts=delivery.attempts + 1)
+
+    assert seen == [(0, 1, 5), (0, 2, 30), (0, 3, 120), (1, 3, 600)]
+
+
+def test_after_overload_the_schedule_goes_on_where_it_stood() -> None:
+    step = settled(replace(DELIVERY, tries=0, spared=3), Verdict(VerdictKind.RETRY, "HTTP 500"))
+
+    assert (step.tries, step.spared, step.next_attempt_at) == (1, 3, NOW + 5)
+
+
+def test_a_manual_attempt_spares_nothing() -> None:
+    step = settled(MANUAL, OVERLOAD)
+
+    assert (step.tries, step.spared) == (3, 0)
+
+
+def test_what_is_probably_refused_for_good_goes_to_the_slow_lane() -> None:
+    """The first try: not 5 s but 10 m, then 30 m."""
+    refusal = Verdict(VerdictKind.RETRY, "HTTP 401", sign=Sign.REFUSES)
+
+    assert settled(replace(DELIVERY, tries=0), refusal).next_attempt_at == NOW + 600
+    assert settled(replace(DELIVERY, tries=1), refusal).next_attempt_at == NOW + 1800
