@@ -141,6 +141,10 @@ class Engine:
         _log.info("config.reloaded", **asdict(found))
         for warning in fresh.warnings:
             _log.warning("config.doubted", warning=warning)
+        for name in found.providers.removed:
+            left = await self._ground.store.demand(name)
+            if left.watches:
+                _log.warning("watches.unfollowed", provider=name, number=left.watches, until="it is configured again")
         if found.needs_restart:
             _log.warning("config.deferred", keys=found.needs_restart, until="a restart")
         return found

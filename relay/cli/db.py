@@ -127,6 +127,8 @@ def stats(config_path: Path | None, as_json: bool) -> int:
                 yield f"{kind} {state}", str(number)
         for name, number in found.providers.items():
             yield f"live watches of {name}", str(number)
+        for name, number in found.destinations.items():
+            yield f"owed to {name}", str(number)
 
     output.table(("what", "how much"), lines())
     return ExitCode.OK

@@ -91,6 +91,7 @@ def _examination(client: Client, config_path: Path | None) -> Iterator[Finding]:
         for secret in settings.secrets:
             yield _secret(secret, made=secret is settings.callbacks.signing.secret)
         yield from _database(settings.store.path)
+        yield from _orphans(settings)
     yield from _unit()
     yield from _daemon(client)
 
@@ -187,6 +188,25 @@ def _database_file(path: Path, problems: list[str]) -> Iterator[Finding]:
         yield Finding(Level.WARN, "database", f"others may read it (mode {mode:o})", f"chmod 600 {path}")
     if path.stat().st_mtime > _now() + _SKEW_S:
         yield Finding(Level.WARN, "clock", "is behind the last write of the database", "timedatectl set-ntp true")
+
+
+def _orphans(settings: "Config") -> Iterator[Finding]:
+    """Yield what the database holds for providers and destinations that the configuration does not name."""
+    from relay.core.errors import StoreUnusable
+    from relay.store import upkeep
+
+    try:
+        held = upkeep.stats(settings.store.path)
+    except StoreUnusable:  # told already
+        return
+    for name in sorted(held.providers.keys() - settings.providers.keys()):
+        detail = f"{held.providers[name]} live watches are polled by nobody: there is no [providers.{name}]"
+        yield Finding(
+            Level.WARN, f"provider {name}", detail, f"relay ls --provider {name}   # then relay rm, or add it"
+        )
+    for name in sorted(held.destinations.keys() - settings.destinations.keys()):
+        detail = f"{held.destinations[name]} deliveries wait in vain: there is no [destinations.{name}]"
+        yield Finding(Level.WARN, f"destination {name}", detail, f"relay reload   # after adding [destinations.{name}]")
 
 
 def _disk_kind(folder: Path) -> str:

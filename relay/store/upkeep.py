@@ -23,7 +23,11 @@ _COMPANIONS = ("-wal", "-shm")
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What a database holds: bytes of the file, its log and its unused pages, and rows by table and state."""
+    """What a database holds: bytes of the file, its log and its unused pages, and rows by table and state.
+
+    `providers` counts the live watches of each, `destinations` what each, by
+    its name in the configuration, is still owed.
+    """
 
     path: str
     schema: int
@@ -34,6 +38,7 @@ class Stats:
     watches: dict[str, int]
     deliveries: dict[str, int]
     providers: dict[str, int]
+    destinations: dict[str, int]
 
 
 def backup(database: Path, target: Path) -> int:
@@ -142,6 +147,11 @@ AND NOT EXISTS (SELECT 1 FROM events WHERE watch_id = watches.id AND type = 'job
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
 
 
+_OWED = """
+SELECT name, count(*) FROM deliveries WHERE state IN ('pending', 'held') AND name IS NOT NULL GROUP BY name
+"""
+
+
 def stats(database: Path) -> Stats:
     """Return what a database holds; raises StoreUnusable where it cannot be read."""
     try:
@@ -163,6 +173,7 @@ def stats(database: Path) -> Stats:
                 providers=_grouped(
                     connection, "SELECT provider, count(*) FROM watches WHERE finalized_at IS NULL GROUP BY provider"
                 ),
+                destinations=_grouped(connection, _OWED),
             )
     except (OSError, sqlite3.Error) as error:
         raise StoreUnusable(f"{database}: {_words(error)}") from error

@@ -60,6 +60,8 @@ to = ["ops"]
         "",
     )
 
+    (left,) = [line for line in relay.events() if line["event"] == "watches.unfollowed"]
+    assert (left["provider"], left["number"]) == ("lumenfall", 1)
     assert (await watch(relay, world, "lumenfall", "video_2"))[0] == 422
     assert (await watch(relay, world, "second", "req-2", destinations=["ops"]))[0] == 201
     _, ended = await call(relay, "GET", f"/v1/watches/{kept['id']}?wait=15")

@@ -12,6 +12,10 @@ from support.scripted_api import ScriptedApi, problem, scripted_api
 
 from relay import __version__
 from relay.cli import cli
+from relay.core.event import outcome_event
+from relay.core.observation import Job, Observation, Status
+from relay.core.ports import Ending
+from relay.core.watch import NewWatch, Target
 from relay.store import open_sqlite
 
 READY = {
@@ -137,6 +141,28 @@ async def test_the_database_is_read_and_its_mode_looked_at(examine: Examine, con
     assert code == 1
     assert found["database"][0][0] == "FAIL"
     assert str(found["database"][0][2]).startswith("relay db restore")
+
+
+async def test_what_waits_for_a_table_that_is_gone_is_told(examine: Examine, config: Path) -> None:
+    ops = Target("ops", "ops", name="ops")
+    async with open_sqlite(config.parent / "relay.db") as store:
+        jobs = [("gone", "j1"), ("gone", "j2"), ("getimg", "j3")]
+        new = [NewWatch(f"wat_{job}", name, Job(job), 9e9, 1.0, (ops,)) for name, job in jobs]
+        *_, ended = await store.add_watches(new, 1.0)
+        event = outcome_event(ended.watch, Observation(Status.COMPLETED), 1.0)
+        await store.finalize_watch(Ending(ended.watch.id, Status.COMPLETED, None, None, event), 1.0)
+
+    code, found = examine()
+
+    assert code == 0
+    assert found["provider gone"][0][:2] == (
+        "WARN",
+        "2 live watches are polled by nobody: there is no [providers.gone]",
+    )
+    assert found["destination ops"][0][:2] == (
+        "WARN",
+        "1 deliveries wait in vain: there is no [destinations.ops]",
+    )
 
 
 def test_a_database_from_the_future_means_a_clock_that_is_behind(examine: Examine, config: Path) -> None:

@@ -17,12 +17,13 @@ from relay.store import SqliteStore, open_sqlite, upkeep
 
 NOW = 1_800_000_000.0
 _ALL = WatchFilter()
+OPS = Target("ops", "ops", name="ops")
 HOOK = Target("url:1", "hook.example:443", url="https://hook.example/a")
 
 
 def new(number: int) -> NewWatch:
     return NewWatch(
-        ids.watch_id(NOW, number.to_bytes(10, "big")), "getimg", Job(f"req-{number}"), NOW + 9, NOW, (HOOK,), {}
+        ids.watch_id(NOW, number.to_bytes(10, "big")), "getimg", Job(f"req-{number}"), NOW + 9, NOW, (HOOK, OPS), {}
     )
 
 
@@ -67,7 +68,7 @@ async def test_a_copy_of_a_database_in_use_holds_what_was_committed(
     assert stat.S_IMODE((tmp_path / "copy.db").stat().st_mode) == 0o600
     assert upkeep.problems(tmp_path / "copy.db") == []
     async with open_sqlite(tmp_path / "copy.db") as copy:
-        assert (await copy.watch("getimg:req-1")).targets == (HOOK,)
+        assert (await copy.watch("getimg:req-1")).targets == (HOOK, OPS)
         assert (await copy.watch("getimg:req-2")).event is not None
         assert {view.watch.job.id for view in await copy.watches(_ALL, before=None, limit=9)} == {"req-1", "req-2"}
 
@@ -190,9 +191,10 @@ async def test_a_database_of_others_or_of_the_future_is_told(database: Path, sta
 async def test_the_contents_are_measured(store: SqliteStore, database: Path) -> None:
     found = upkeep.stats(database)
 
-    assert (found.rows["watches"], found.rows["events"], found.rows["deliveries"]) == (2, 1, 1)
+    assert (found.rows["watches"], found.rows["events"], found.rows["deliveries"]) == (2, 1, 2)
     assert found.watches == {"queued": 1, "completed": 1}
-    assert found.deliveries == {"pending": 1}
+    assert found.deliveries == {"pending": 2}
     assert found.providers == {"getimg": 1}
+    assert found.destinations == {"ops": 1}
     assert found.file_bytes == len(content(database))
     assert found.wal_bytes > 0
