@@ -210,10 +210,11 @@ def chats(settings: Config) -> dict[str, str]:
 
 
 def _named_outlet(settings: Config, name: str, transport: Transport) -> Outlet:
-    made, widest_s = destination(settings, name), settings.destinations[name].digest_s
-    if isinstance(made, SlackDestination | DiscordDestination) and widest_s:
-        return Outlet(made, transport, Digests(made.digest, widest_s))
-    return Outlet(made, transport)
+    made, chosen = destination(settings, name), settings.destinations[name]
+    digests = None
+    if isinstance(made, SlackDestination | DiscordDestination) and chosen.digest_s:
+        digests = Digests(made.digest, chosen.digest_s)
+    return Outlet(made, transport, digests, chosen.quiet)
 
 
 def destination(settings: Config, name: str) -> Destination:

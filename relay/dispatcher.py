@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 import structlog
 
 from relay.chats import Chats
-from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement, Verdict, VerdictKind
+from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement, Trigger, Verdict, VerdictKind
 from relay.core.digest import MOST_TOLD, settle_together, takes_company
 from relay.core.errors import StoreError
 from relay.core.etiquette import Sign
 from relay.core.http import Fault, Request, Response, TransportError
+from relay.core.instant import iso
 from relay.core.ports import Clock, Destination, Entropy, Outgoing, Store, Transport
+from relay.core.quiet import QuietHours
 from relay.core.retry import RetryPolicy
 from relay.core.text import clean
 from relay.core.watch import Target
@@ -43,11 +45,21 @@ class Digests:
 
 @dataclass(frozen=True, slots=True)
 class Outlet:
-    """A destination, and the client that may reach it; without `digests`, each message goes by itself."""
+    """A destination, and the client that may reach it.
+
+    Without `digests` each message goes by itself, without `quiet` at any time.
+    """
 
     destination: Destination
     transport: Transport
     digests: Digests | None = None
+    quiet: QuietHours | None = None
+
+    def waits_until(self, outgoing: Outgoing, now: float) -> float | None:
+        """Return when a delivery may go, where that is not now; what a person wants sent again does not wait."""
+        if self.quiet is None or outgoing.delivery.trigger is Trigger.MANUAL:
+            return None
+        return self.quiet.until(outgoing.event.type, now)
 
 
 class Dispatcher:
@@ -144,11 +156,12 @@ class Dispatcher:
     async def _deliver(self, outgoing: Outgoing) -> None:
         try:
             try:
-                message = await self._message(outgoing)
-                settled = await self._attempt(message)
+                message = await self._awake(await self._message(outgoing))
+                settled = await self._attempt(message) if message else []
             finally:  # the commit needs no place: those are for requests
                 self._leave(outgoing.delivery.target.lane)
-            await self._store.settle_attempts(settled)
+            if settled:
+                await self._store.settle_attempts(settled)
             for item, (attempt, settlement) in zip(message, settled, strict=True):
                 self._report(item.delivery, attempt, settlement.state, told_with=len(message) - 1)
         except StoreError as error:  # its lease runs out, and it is sent again under the same id
@@ -166,6 +179,18 @@ class Dispatcher:
         now = self._clock.now()
         company = await self._store.claim_company(first.delivery, now, until=now + _LEASE_S, limit=MOST_TOLD - 1)
         return [first, *company]
+
+    async def _awake(self, message: Sequence[Outgoing]) -> list[Outgoing]:
+        """Return what may go now; what has to wait for the end of quiet hours is put off until then."""
+        outlet, now = self._resolve(message[0].delivery.target), self._clock.now()
+        if outlet is None or outlet.quiet is None:
+            return list(message)
+        waits = {item.delivery.id: until for item in message if (until := outlet.waits_until(item, now)) is not None}
+        if waits:
+            await self._store.postpone(waits, now)
+            for delivery_id, until in waits.items():
+                log.info("delivery.postponed", delivery_id=delivery_id, until=iso(until))
+        return [item for item in message if item.delivery.id not in waits]
 
     def _leave(self, lane: str) -> None:
         """Give up a place in a lane."""

@@ -35,6 +35,7 @@ _SHOWN = {
     "max_gap", "give_up_after", "preset", "spec", "min_interval", "max_interval", "rate", "concurrency",
     "detection_lag", "typical_duration", "deadline", "not_found_grace", "type", "payload", "raw", "user", "thread",
     "digest", "status", "provider", "event", "model", "longer_than", "shorter_than", "to", "watches", "every",
+    "from", "timezone", "except",
 }  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from relay.config.schema import (
     DestinationTable,
     MatchTable,
     ProviderTable,
+    QuietTable,
     RetryTable,
     RouteTable,
     ScheduleTable,
@@ -34,6 +35,7 @@ from relay.config.templates import template_errors
 from relay.config.values import Provider, is_loopback
 from relay.core.event import EVENT_TYPES
 from relay.core.headers import is_secretive
+from relay.core.observation import OUTCOMES
 from relay.diagnostics import Level, Problem, did_you_mean
 from relay.diagnostics import Path as KeyPath
 
@@ -85,6 +87,8 @@ def errors_in(data: Mapping[str, Any], around: Surroundings) -> Iterator[Problem
     for name, destination, _ in _salvaged_tables(DestinationTable, data.get("destinations")):
         yield from _name_errors(("destinations", name), name)
         yield from _destination_errors(name, destination)
+        if destination.quiet_hours is not None:
+            yield from _quiet_errors(("destinations", name, "quiet_hours"), destination.quiet_hours)
         if (source := template_source(destination, around.folder)) is not None:
             yield from template_errors(("destinations", name, "template"), source)
     for path, retry in _retries(data):
@@ -231,6 +235,15 @@ def _payload_errors(path: KeyPath, destination: DestinationTable) -> Iterator[Pr
             yield Problem((*path, "headers", name), message, f"refer to it as {WAYS_OUT}")
         if name.lower() == "authorization" and destination.basic_auth is not None:
             yield Problem((*path, "headers", name), f'"{name}" is what basic_auth sets')
+
+
+def _quiet_errors(path: KeyPath, quiet: QuietTable) -> Iterator[Problem]:
+    if quiet.begin == quiet.end:
+        yield Problem((*path, "to"), '"from" and "to" must differ: there would be no quiet time, or no other')
+    for place, pattern in enumerate(quiet.urgent):
+        known = (*OUTCOMES, *EVENT_TYPES)
+        if not any(fnmatchcase(one, pattern) for one in known):
+            yield _unknown((*path, "except", place), "outcome or event", pattern, known)
 
 
 def _retries(data: Mapping[str, Any]) -> Iterator[tuple[KeyPath, RetryTable]]:

@@ -8,8 +8,11 @@ it is written, not as it is parsed.
 import math
 import re
 from dataclasses import dataclass
+from datetime import time
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
@@ -21,6 +24,7 @@ from relay.core.duration import parse_duration
 from relay.core.headers import checked_name, checked_value
 
 _LONGEST_S = 100 * 366 * 86400.0
+_CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _HASH = re.compile(r"sha256:([0-9A-Fa-f]{64})")
 
 
@@ -147,6 +151,27 @@ def _distinct_headers(headers: dict[str, Reference | str]) -> dict[str, Referenc
     return headers
 
 
+def _clock_time(value: object) -> time:
+    found = _CLOCK.fullmatch(_text(value, "22:00"))
+    if found is None:
+        raise ValueError('must be hours and minutes, as in "22:00"')
+    return time(int(found[1]), int(found[2]))
+
+
+def _time_zone(value: object) -> ZoneInfo:
+    name = _text(value, "Europe/Berlin")
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        pass
+    known = available_timezones()
+    if not known:
+        raise ValueError("names no time zone, as this system knows none; install its tzdata, or the one of Python")
+    close = get_close_matches(name, known, n=1)
+    meant = f'did you mean "{close[0]}"?' if close else 'write one as in "Europe/Berlin"'
+    raise ValueError(f'"{name}" is no time zone; {meant}')
+
+
 @dataclass(frozen=True, slots=True)
 class TemplateFile:
     """A template that stands in a file of its own."""
@@ -210,6 +235,12 @@ HeaderValue = Annotated[
     Reference | str,
     BeforeValidator(_header_value),
     WithJsonSchema({"oneOf": [{"type": "string"}, *_SECRET_SCHEMA["oneOf"]]}),
+]
+ClockTime = Annotated[
+    time, BeforeValidator(_clock_time), WithJsonSchema({"type": "string", "pattern": "^[0-2][0-9]:[0-5][0-9]$"})
+]
+TimeZone = Annotated[
+    ZoneInfo, BeforeValidator(_time_zone), WithJsonSchema({"type": "string", "examples": ["Europe/Berlin"]})
 ]
 TemplateText = Annotated[
     TemplateFile | str,
@@ -335,6 +366,15 @@ class ProviderTable(Table):
     not_found_grace: Duration | None = None
 
 
+class QuietTable(Table):
+    """When a destination is told nothing that can wait."""
+
+    begin: ClockTime = Field(alias="from")
+    end: ClockTime = Field(alias="to")
+    timezone: TimeZone
+    urgent: list[Name] = Field(["failed", "provider.*", "destination.*", "delivery.*"], alias="except")
+
+
 class BasicAuthTable(Table):
     """Who relay is to a receiver that asks for a user and a password."""
 
@@ -354,6 +394,7 @@ class DestinationTable(Table):
     raw: bool = False
     headers: Annotated[dict[HeaderName, HeaderValue], AfterValidator(_distinct_headers)] = Field(default_factory=dict)
     basic_auth: BasicAuthTable | None = None
+    quiet_hours: QuietTable | None = None
     thread: Name | None = None
     template: TemplateText | None = None
     digest: Duration = _default("1m")

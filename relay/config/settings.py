@@ -10,6 +10,7 @@ from relay.config.schema import (
     DestinationTable,
     EgressTable,
     ProviderTable,
+    QuietTable,
     RetryTable,
     RouteTable,
     TemplateFile,
@@ -35,7 +36,8 @@ from relay.config.values import (
     Store,
 )
 from relay.core.access import Scope, Token
-from relay.core.observation import Status
+from relay.core.observation import OUTCOMES, Status
+from relay.core.quiet import QuietHours
 from relay.core.retry import RetryPolicy
 
 _PROXY = ("egress", "proxy")
@@ -133,6 +135,7 @@ def _destination(
             for key, value in table.headers.items()
         },
         basic_auth=_basic_auth((*place, "basic_auth"), table.basic_auth, folder, env),
+        quiet=_quiet_hours(table.quiet_hours),
         thread=table.thread,
         template=template_source(table, folder),
         digest_s=table.digest,
@@ -145,6 +148,14 @@ def template_source(table: DestinationTable, folder: Path) -> TemplateSource | N
     if isinstance(table.template, TemplateFile):
         return TemplateSource(path=folder / table.template.path)
     return None if table.template is None else TemplateSource(table.template)
+
+
+def _quiet_hours(table: QuietTable | None) -> QuietHours | None:
+    """Return the quiet hours; the name of an outcome stands for the event of it."""
+    if table is None:
+        return None
+    urgent = tuple(f"job.{name}" if name in OUTCOMES else name for name in table.urgent)
+    return QuietHours(table.begin, table.end, table.timezone, urgent)
 
 
 def _basic_auth(

@@ -65,8 +65,9 @@ def settings_in_force(
 
 
 def _settings(source: Sources, table: Table, written: Mapping[str, Any], path: KeyPath) -> Iterator[Setting]:
-    for name, field in type(table).model_fields.items():
-        here, value, given = (*path, name), getattr(table, name), written.get(name)
+    for attribute, field in type(table).model_fields.items():
+        name = field.alias or attribute
+        here, value, given = (*path, name), getattr(table, attribute), written.get(name)
         if isinstance(value, Table):
             yield from _settings(source, value, given or {}, here)
         elif isinstance(value, dict) and any(isinstance(part, Table) for part in value.values()):

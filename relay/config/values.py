@@ -16,6 +16,7 @@ from relay.core.access import Token
 from relay.core.address import IPNetwork
 from relay.core.budget import Rate
 from relay.core.observation import Status
+from relay.core.quiet import QuietHours
 from relay.core.retry import RetryPolicy
 
 
@@ -138,9 +139,9 @@ class Destination:
 
     `signing` to `basic_auth` are a callback's only: what signs it, whether it
     carries ids and status alone, whether also the provider's last body, and what
-    else goes into its headers.  `thread` and `digest_s` are a chat's: the latter
-    is the widest window between two messages of a storm, 0 where each message
-    goes by itself.
+    else goes into its headers.  `quiet` is when it is told nothing that can wait.
+    `thread` to `digest_s` are a chat's: the last is the widest window between two
+    messages of a storm, 0 where each message goes by itself.
     """
 
     name: str
@@ -151,6 +152,7 @@ class Destination:
     raw: bool
     headers: Mapping[str, Secret | Plain]
     basic_auth: BasicAuth | None
+    quiet: QuietHours | None
     thread: str | None
     template: TemplateSource | None
     digest_s: float

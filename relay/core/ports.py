@@ -286,6 +286,10 @@ class Store(Protocol):
         """Do the same for all deliveries that one message told of: all of them or none."""
         ...
 
+    async def postpone(self, until: Mapping[str, float], now: float) -> None:
+        """Release claimed deliveries, each until an instant of its own: no try and none of their time is spent."""
+        ...
+
     async def next_delivery_due(self, after: float) -> float | None:
         """Return when the next pending delivery is due, of those due later than `after`."""
         ...

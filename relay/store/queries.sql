@@ -190,6 +190,11 @@ SET state = :state, next_attempt_at = :next_attempt_at, attempts = attempts + 1,
     trigger = 'scheduled', leased_until = 0, reason = :reason, finalized_at = :finalized_at
 WHERE id = :delivery_id;
 
+-- name: postpone_delivery
+UPDATE deliveries
+SET next_attempt_at = :until, retry_from = retry_from + (:until - :now), leased_until = 0
+WHERE id = :id AND state = 'pending';
+
 -- name: next_delivery_due
 SELECT min(next_attempt_at) AS due FROM deliveries WHERE state = 'pending' AND next_attempt_at > :after;
 

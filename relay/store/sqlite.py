@@ -287,6 +287,11 @@ class SqliteStore:
 
         await self._writer.commit(write)
 
+    async def postpone(self, until: Mapping[str, float], now: float) -> None:
+        """See Store."""
+        waits = [{"id": delivery_id, "until": instant, "now": now} for delivery_id, instant in until.items()]
+        await self._writer.commit(lambda transaction: transaction.many("postpone_delivery", waits))
+
     async def next_delivery_due(self, after: float) -> float | None:
         """See Store."""
         due: float | None = (await self._read("next_delivery_due", after=after))[0]["due"]

@@ -515,6 +515,21 @@ class TestDelivering:
         assert await store.next_delivery_due(after=0) is None
         assert (await store.delivery(delivery_id)).delivery.finalized_at == NOW + 101
 
+    async def test_what_is_put_off_spends_neither_a_try_nor_its_time(self, store: Store) -> None:
+        await ended(store)
+        (first,) = await claim(store)
+        await store.settle_attempt(attempt(first.delivery.id), pending(first.delivery.id, NOW + 160))
+        (claimed,) = await claim(store, NOW + 160)
+
+        await store.postpone({claimed.delivery.id: NOW + 9160}, NOW + 160)
+
+        assert await claim(store, NOW + 9159) == []
+        assert await store.next_delivery_due(after=NOW) == NOW + 9160
+        (again,) = await claim(store, NOW + 9160)
+        assert again.delivery == replace(
+            claimed.delivery, next_attempt_at=NOW + 9160, retry_from=claimed.delivery.retry_from + 9000
+        )
+
     async def test_a_resend_keeps_the_id_and_begins_a_fresh_budget(self, store: Store) -> None:
         await ended(store)
         (outgoing,) = await claim(store)
