@@ -5,9 +5,11 @@ import errno
 import os
 import resource
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
+import aiohttp
 import pytest
 from support.raw_server import Serve, answering, http, server
 
@@ -16,6 +18,7 @@ from relay.core.address import AddressPolicy
 from relay.core.http import Fault, Request, TransportError
 from relay.core.ports import Transport
 from relay.transport import open_transport
+from relay.transport.faults import classified
 
 
 @pytest.fixture
@@ -87,6 +90,15 @@ async def test_a_certificate_that_nobody_trusts_is_told_from_a_handshake_that_fa
     assert error.fault is Fault.CERTIFICATE
     assert error.detail.startswith("the certificate is not valid: ")
     assert unencrypted is Fault.TLS
+
+
+def test_a_tls_error_amid_the_answer_is_not_taken_for_the_systems_error_of_that_number() -> None:
+    """TLS numbers its errors from 1, which the system calls "Operation not permitted"."""
+    error = aiohttp.ClientOSError(1, "bad record mac")
+    error.__cause__ = ssl.SSLError(1, "bad record mac")
+
+    assert classified(error, 5.0).fault is Fault.DISCONNECTED
+    assert classified(aiohttp.ClientOSError(1, "Operation not permitted"), 5.0).fault is Fault.LOCAL
 
 
 async def test_no_files_left_is_a_fault_of_our_own(client: Transport) -> None:
