@@ -275,7 +275,10 @@ class Store(Protocol):
         ...
 
     async def claim_company(self, delivery: Delivery, now: float, *, until: float, limit: int) -> list[Outgoing]:
-        """Lease up to `limit` scheduled deliveries that are due for the same target, the longest overdue first."""
+        """Lease up to `limit` scheduled deliveries that are due for the same target, the longest overdue first.
+
+        Their events come without `raw`, which no message about many tells.
+        """
         ...
 
     async def settle_attempt(self, attempt: Attempt, settlement: Settlement) -> None:

@@ -172,6 +172,10 @@ RETURNING *;
 -- name: events_by_id
 SELECT * FROM events WHERE id IN (SELECT value FROM json_each(:ids));
 
+-- name: events_without_raw
+SELECT id, watch_id, type, created_at, body, NULL AS raw
+FROM events WHERE id IN (SELECT value FROM json_each(:ids));
+
 -- name: list_events
 SELECT events.* FROM events LEFT JOIN watches ON watches.id = events.watch_id
 WHERE events.seq > :after AND (:owner IS NULL OR watches.owner = :owner)

@@ -251,21 +251,19 @@ class SqliteStore:
     ) -> list[Outgoing]:
         """See Store."""
 
-        return await self._claim_deliveries(
-            "claim_due_deliveries", now=now, until=until, limit=limit, per_lane=per_lane, busy=rows.text(busy)
-        )
+        options = {"now": now, "until": until, "limit": limit, "per_lane": per_lane, "busy": rows.text(busy)}
+        return await self._claim_deliveries("claim_due_deliveries", "events_by_id", options)
 
     async def claim_company(self, delivery: Delivery, now: float, *, until: float, limit: int) -> list[Outgoing]:
         """See Store."""
         target = delivery.target
-        return await self._claim_deliveries(
-            "claim_company", lane=target.lane, key=target.key, now=now, until=until, limit=limit
-        )
+        options = {"lane": target.lane, "key": target.key, "now": now, "until": until, "limit": limit}
+        return await self._claim_deliveries("claim_company", "events_without_raw", options)
 
-    async def _claim_deliveries(self, name: str, **params: object) -> list[Outgoing]:
+    async def _claim_deliveries(self, claim: str, events_of: str, options: Mapping[str, object]) -> list[Outgoing]:
         async def write(transaction: Transaction) -> list[Outgoing]:
-            claimed = await transaction.fetch(name, **params)
-            found = await transaction.fetch("events_by_id", ids=rows.text([row["event_id"] for row in claimed]))
+            claimed = await transaction.fetch(claim, **options)
+            found = await transaction.fetch(events_of, ids=rows.text([row["event_id"] for row in claimed]))
             events = {row["id"]: rows.event(row) for row in found}
             return [Outgoing(rows.delivery(row), events[row["event_id"]]) for row in claimed]
 

@@ -451,6 +451,8 @@ class TestDelivering:
         rest = await store.claim_company(head.delivery, NOW + 100, until=NOW + 130, limit=9)
 
         assert [len(company), len(rest)] == [2, 1]
+        assert [item.event.raw for item in (head, *company)] == [head.event.raw, None, None]
+        assert head.event.raw is not None
         assert {item.delivery.target for item in (*company, *rest)} == {OPS}
         assert not {item.delivery.id for item in (*company, *rest)} & {item.delivery.id for item in ours}
         assert await store.claim_company(head.delivery, NOW + 129, until=NOW + 160, limit=9) == []
