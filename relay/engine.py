@@ -106,6 +106,13 @@ class Engine:
         if self._heartbeat_url is not None:
             await beat(self.health, self._ground.trusted, self._heartbeat_url, self._ground.metrics)
 
+    async def set_back(self, seconds: float) -> None:
+        """Go on as planned after the wall clock was set back."""
+        await self._ground.store.set_back(seconds)
+        for poller in self.pollers.values():
+            poller.set_back(seconds)
+        self.dispatcher.wakeup.set()
+
     def run(self) -> None:
         """Start the loops."""
         for part in self._parts():

@@ -125,6 +125,11 @@ class Poller:
             self._standing = replace(self._standing, rest_until=0.0)
         self.wakeup.set()
 
+    def set_back(self, seconds: float) -> None:
+        """Let a rest end when it would have, after the wall clock was set back and the store with it."""
+        self._standing = replace(self._standing, rest_until=self._standing.rest_until - seconds)
+        self.wakeup.set()
+
     def stop(self) -> None:
         """Claim no more; `run` returns when what is under way is done."""
         self._stopping = True

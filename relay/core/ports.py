@@ -340,6 +340,10 @@ class Store(Protocol):
         """Prove that a write can be committed."""
         ...
 
+    async def set_back(self, seconds: float) -> None:
+        """Bring forward everything that is scheduled, leased or resting, after the wall clock was set back."""
+        ...
+
     async def release_leases(self) -> None:
         """Return the rows of workers that are gone; called when no other process can hold any."""
         ...

@@ -271,6 +271,19 @@ SELECT min(retry_from) AS since FROM deliveries WHERE state = 'pending';
 -- name: stored_bytes
 SELECT page_count * page_size AS size FROM pragma_page_count(), pragma_page_size();
 
+-- name: set_back_watches
+UPDATE watches
+SET next_poll_at = next_poll_at - :seconds, leased_until = max(leased_until - :seconds, 0)
+WHERE finalized_at IS NULL;
+
+-- name: set_back_deliveries
+UPDATE deliveries
+SET next_attempt_at = next_attempt_at - :seconds, leased_until = max(leased_until - :seconds, 0)
+WHERE state IN ('pending', 'held');
+
+-- name: set_back_standings
+UPDATE standings SET rest_until = max(rest_until - :seconds, 0);
+
 -- name: release_watch_leases
 UPDATE watches SET leased_until = 0 WHERE finalized_at IS NULL AND leased_until > 0;
 

@@ -380,6 +380,15 @@ class SqliteStore:
         """See Store."""
         await self._writer.commit(lambda transaction: transaction.fetch("probe"))
 
+    async def set_back(self, seconds: float) -> None:
+        """See Store."""
+
+        async def write(transaction: Transaction) -> None:
+            for table in ("watches", "deliveries", "standings"):
+                await transaction.fetch(f"set_back_{table}", seconds=seconds)
+
+        await self._writer.commit(write)
+
     async def release_leases(self) -> None:
         """See Store."""
 

@@ -221,6 +221,24 @@ class TestPolling:
 
         assert len(await store.claim_due_watches("getimg", NOW + 6, until=NOW + 65, limit=9)) == 1
 
+    async def test_what_is_scheduled_is_brought_forward_with_a_clock_that_was_set_back(self, store: Store) -> None:
+        """Due in 60 s by the old clock, due in 60 s by the new one; a lease and a rest end when they would have."""
+        await added(store, new(1, next_poll_at=NOW + 60), new(2))
+        await ended(store, 3)
+        await store.claim_due_watches("getimg", NOW + 5, until=NOW + 65, limit=9)
+        await store.record_standing("getimg", Standing(rest_until=NOW + 42), None, (), NOW)
+        await claim(store, NOW + 100)
+
+        await store.set_back(3600.0)
+
+        then = NOW - 3600
+        assert (await store.standings())["getimg"].rest_until == then + 42
+        assert await claim(store, then + 129) == []
+        assert len(await claim(store, then + 130)) == 1
+        due = await store.claim_due_watches("getimg", then + 60, until=then + 61, limit=9)
+        assert [watch.job.id for watch in due] == ["req-1"]
+        assert len(await store.claim_due_watches("getimg", then + 65, until=then + 99, limit=9)) == 2
+
     async def test_a_poll_is_recorded_and_frees_the_watch(self, store: Store) -> None:
         (watch,) = await added(store, new(1))
         await store.claim_due_watches("getimg", NOW + 5, until=NOW + 65, limit=9)

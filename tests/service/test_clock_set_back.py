@@ -1,0 +1,51 @@
+"""A wall clock that is set back under a running daemon."""
+
+import asyncio
+from typing import cast
+
+from support.virtual import VirtualClock
+
+from relay.core.errors import StoreError
+from relay.daemon import mind_the_clock
+from relay.engine import Engine
+
+
+class Recording:
+    """Stands in for the engine, and remembers by how much it was set back."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.steps: list[float] = []
+        self.failures = failures
+
+    async def set_back(self, seconds: float) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise StoreError("the disk is full")
+        self.steps.append(round(seconds, 3))
+
+
+async def minded(clock: VirtualClock, engine: Recording, *jumps: float) -> list[float]:
+    task = asyncio.ensure_future(mind_the_clock(cast(Engine, engine), clock))
+    await clock.advance(3)
+    for jump in jumps:
+        clock.jump(jump)
+        await clock.advance(10)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return engine.steps
+
+
+async def test_each_step_back_moves_the_plan_along_once() -> None:
+    assert await minded(VirtualClock(), Recording(), -3600.0, -86400.0) == [3600.0, 86400.0]
+
+
+async def test_a_step_forward_and_a_small_correction_change_nothing() -> None:
+    assert await minded(VirtualClock(), Recording(), 3600.0, -1.5, 0.2) == []
+
+
+async def test_a_step_back_after_one_forward_is_a_step_back() -> None:
+    assert await minded(VirtualClock(), Recording(), 3600.0, -3600.0) == [3600.0]
+
+
+async def test_a_step_that_could_not_be_stored_is_taken_later() -> None:
+    assert await minded(VirtualClock(), Recording(failures=2), -3600.0) == [3600.0]
