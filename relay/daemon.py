@@ -145,6 +145,8 @@ async def running(settings: Config, clock: Clock, entropy: Entropy, mask: Secret
         await listener.start()
         stack.push_async_callback(listener.stop)
         address = await listener.listen(settings.server.listen.host, settings.server.listen.port)
+        if settings.server.socket is not None:
+            await _listen_locally(listener, settings.server.socket)
         stack.push_async_callback(store.release_leases)
         await stack.enter_async_context(tasks)
         engine.run()
@@ -158,6 +160,14 @@ async def running(settings: Config, clock: Clock, entropy: Entropy, mask: Secret
             await listener.stop()
             maintenance.stop()
             await engine.stop()
+
+
+async def _listen_locally(listener: Listener, path: Path) -> None:
+    """Open the socket; without it the API is there all the same."""
+    try:
+        await listener.listen_locally(path)
+    except OSError as error:
+        _log.warning("socket.refused", path=str(path), error=str(error))
 
 
 async def _prune(engine: Engine, store: Store, clock: Clock) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import structlog
 
 from relay import assembly, config, log
-from relay.api import Context, Vitals
+from relay.api import Context, CreatedTokens, Vitals
 from relay.config import Changes, Config
 from relay.core.address import AddressPolicy
 from relay.core.errors import RelayError
@@ -74,6 +74,7 @@ class Engine:
         self.pollers: dict[str, Poller] = {}
         self.health = Health(ground.store, ground.clock, self._ticks)
         self._ground = ground
+        self._created = CreatedTokens(ground.store)
         self._stack = stack
         self._tasks = tasks
         self._loops: set[asyncio.Task[None]] = set()
@@ -87,6 +88,7 @@ class Engine:
     async def start(self, settings: Config) -> None:
         """Put a configuration to work; raises RelayError where that cannot be done."""
         plan = await self._plan(settings)
+        await self._created.load()
         ground = self._ground
         self.settings, self._heartbeat_url = settings, plan.heartbeat_url
         self.dispatcher = Dispatcher(
@@ -271,6 +273,7 @@ class Engine:
             look_up=assembly.callback_look_up(plan.foresight),
             wake_dispatcher=self.dispatcher.wakeup.set,
             tokens=settings.auth.tokens,
+            created=self._created,
             listen_host=settings.server.listen.host,
             reload=self.reload,
             measure=self.measure,

@@ -16,12 +16,19 @@ from relay.core.schedule import Bounds, next_poll
 from relay.core.watch import Following
 from relay.diagnostics import Level, Problem
 from relay.providers import DefaultValues, blueprint, names
+from relay.store.upkeep import holds_tokens
 
 
 def load_settings(config_path: Path | None) -> Config:
     """Find and load the configuration and the provider files that it names; raises ConfigInvalid."""
     path = config.find(config_path, env=os.environ, cwd=Path.cwd())
-    return config.load(path, presets=names(), env=os.environ, examine=examine)
+    return config.load(path, presets=names(), env=os.environ, examine=examine, holds_tokens=holds_tokens)
+
+
+def store_of(config_path: Path | None) -> Path:
+    """Return where the database of a configuration is, also where only a token is missing for it to be valid."""
+    path = config.find(config_path, env=os.environ, cwd=Path.cwd())
+    return config.load(path, presets=names(), env=os.environ, examine=examine, holds_tokens=lambda _: True).store.path
 
 
 def examine(provider: config.Provider, detection_lag_s: float) -> Iterator[Problem]:

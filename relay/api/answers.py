@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import TypedDict  # typing's own is not enough for pydantic before Python 3.12
 
+from relay.core.access import Scope
 from relay.core.delivery import DeliveryState, Trigger, VerdictKind
 from relay.core.observation import Status
 from relay.core.standing import Footing
@@ -327,6 +328,29 @@ class ReloadShown(TypedDict):
     destinations: DifferenceShown
     sections: list[str]
     needs_restart: list[str]
+
+
+class TokenShown(TypedDict):
+    """A token, without its secret part."""
+
+    id: Annotated[str, Field(description="The beginning of its text.")]
+    name: Annotated[str, Field(description="Tokens of one name see the same watches.")]
+    scopes: list[Scope]
+    created_at: Instant
+    expires_at: Instant | None
+    revoked_at: Instant | None
+
+
+class TokenCreated(TokenShown):
+    """A new token; its text is told here and never again."""
+
+    token: str
+
+
+class TokenList(TypedDict):
+    """The tokens that were created, oldest first; those of the configuration are not among them."""
+
+    items: list[TokenShown]
 
 
 class Alive(TypedDict):

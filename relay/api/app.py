@@ -72,7 +72,9 @@ async def _authenticated(request: web.Request, handler: Handler) -> web.StreamRe
     scope = _SCOPES.get(request.match_info.handler, Scope.READ)
     if scope is not None:
         context = request.app[CONTEXT]
-        request[CALLER] = authenticate(request, context.tokens, context.listen_host)
+        request[CALLER] = await authenticate(
+            request, context.tokens, context.created, context.listen_host, context.clock.now()
+        )
         if request.match_info.http_exception is None:
             request[CALLER].needs(scope)
     return await handler(request)

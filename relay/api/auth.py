@@ -1,15 +1,16 @@
 """Who may ask: bearer tokens, and what guards a daemon that has none."""
 
-import hashlib
 import hmac
 import ipaddress
+import socket
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from relay.api.problems import ApiProblem, Problem
-from relay.core.access import Scope, Token
+from relay.core.access import Scope, Token, digest_of
+from relay.core.ports import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,28 +37,73 @@ def caller_of(request: web.Request) -> Caller:
 _EVERYTHING = Caller(frozenset(Scope))
 
 
-def authenticate(request: web.Request, tokens: Collection[Token], listen_host: str) -> Caller:
-    """Return who asks.
+class CreatedTokens:
+    """The tokens that were made by `relay token create` or over the API; those of the configuration are not among them.
 
-    Without tokens relay listens on loopback only, and everyone there may do
-    everything; a web page in a local browser is kept out by its Host (DNS
-    rebinding) and its Origin (cross-site requests).
+    Each is looked up when it is presented, so that a revocation holds at once,
+    whoever made it.  Only whether there ever was one is remembered.
     """
-    if not tokens:
-        _refuse_browsers(request, listen_host)
-        return _EVERYTHING
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.any = False
+
+    async def load(self) -> None:
+        """Find out whether there are any."""
+        self.any = bool(await self._store.tokens())
+
+    async def add(self, token: Token) -> None:
+        """Keep a new one; from now on the API asks for a token."""
+        self.any = True
+        await self._store.add_token(token)
+
+    async def find(self, digest: str) -> Token | None:
+        """Return the one with this digest."""
+        return await self._store.token(digest) if self.any else None
+
+
+async def authenticate(
+    request: web.Request, configured: Collection[Token], created: CreatedTokens, listen_host: str, now: float
+) -> Caller:
+    """Return who asks: by the token, if one is presented, and else by the way that the request came.
+
+    Whoever may connect to the socket may do everything.  Before there are
+    tokens relay listens on loopback only, and everyone there may do everything;
+    a web page in a local browser is kept out by its Host (DNS rebinding) and its
+    Origin (cross-site requests).
+    """
     kind, _, presented = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() == "bearer" and presented.strip():
-        digest = hashlib.sha256(presented.strip().encode("utf-8", "surrogateescape")).hexdigest()
-        found = [token for token in tokens if hmac.compare_digest(token.digest, digest)]
-        if found:
-            owner = None if Scope.ADMIN in found[0].scopes else found[0].name
-            return Caller(found[0].scopes, owner)
-    raise ApiProblem(
-        Problem.UNAUTHENTICATED,
-        "send a token as 'Authorization: Bearer ...'",
-        headers={"WWW-Authenticate": 'Bearer realm="relay"'},
-    )
+        return _known(await _find(digest_of(presented.strip()), configured, created), now)
+    if _by_socket(request):
+        return _EVERYTHING
+    if configured or created.any:
+        raise _unauthenticated("send a token as 'Authorization: Bearer ...'")
+    _refuse_browsers(request, listen_host)
+    return _EVERYTHING
+
+
+async def _find(digest: str, configured: Collection[Token], created: CreatedTokens) -> Token | None:
+    found = [token for token in configured if hmac.compare_digest(token.digest, digest)]
+    return found[0] if found else await created.find(digest)
+
+
+def _known(token: Token | None, now: float) -> Caller:
+    if token is None:
+        raise _unauthenticated("the token is not known here")
+    refusal = token.refusal(now)
+    if refusal is not None:
+        raise _unauthenticated(refusal)
+    return Caller(token.scopes, None if Scope.ADMIN in token.scopes else token.name)
+
+
+def _unauthenticated(detail: str) -> ApiProblem:
+    return ApiProblem(Problem.UNAUTHENTICATED, detail, headers={"WWW-Authenticate": 'Bearer realm="relay"'})
+
+
+def _by_socket(request: web.Request) -> bool:
+    opened = request.transport.get_extra_info("socket") if request.transport else None
+    return opened is not None and opened.family == socket.AF_UNIX
 
 
 def _refuse_browsers(request: web.Request, listen_host: str) -> None:

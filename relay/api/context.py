@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 
 from aiohttp import web
 
+from relay.api.auth import CreatedTokens
 from relay.config import Changes
 from relay.core.access import Token
 from relay.core.budget import Rate
@@ -80,6 +81,7 @@ class Context:
     look_up: Callable[[Collection[str]], Awaitable[None]]
     wake_dispatcher: Callable[[], None]
     tokens: Collection[Token]
+    created: CreatedTokens
     listen_host: str
     reload: Callable[[], Awaitable[Changes]]
     measure: Callable[[], Awaitable[Vitals]]

@@ -1,12 +1,13 @@
 """What the API can do, each thing once: served by `relay.api.app`, described by `relay.api.openapi`."""
 
-from relay.api import answers, deliveries, events, health, openapi, surroundings, watches
+from relay.api import answers, deliveries, events, health, openapi, surroundings, tokens, watches
 from relay.api.operation import Operation
 from relay.api.problems import Problem
 from relay.api.requests import (
     BatchRequest,
     DeliveriesQuery,
     EventsQuery,
+    TokenRequest,
     WatchesQuery,
     WatchQuery,
     WatchRequest,
@@ -142,6 +143,33 @@ OPERATIONS = (
         "Send a test event at once, and tell what became of it.",
         Scope.ADMIN,
         {200: answers.TrialShown},
+        problems=(Problem.NOT_FOUND,),
+    ),
+    Operation(
+        "POST",
+        "/v1/tokens",
+        tokens.create,
+        "Make a token; its text is told once.",
+        Scope.ADMIN,
+        {201: answers.TokenCreated},
+        body=TokenRequest,
+        problems=_BODY,
+    ),
+    Operation(
+        "GET",
+        "/v1/tokens",
+        tokens.list_tokens,
+        "List the tokens that were created, oldest first.",
+        Scope.ADMIN,
+        {200: answers.TokenList},
+    ),
+    Operation(
+        "DELETE",
+        "/v1/tokens/{id}",
+        tokens.revoke,
+        "Let a token be good for nothing from now on.",
+        Scope.ADMIN,
+        {200: answers.TokenShown},
         problems=(Problem.NOT_FOUND,),
     ),
     Operation(

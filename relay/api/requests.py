@@ -1,7 +1,7 @@
 """Reading requests: bodies and query parameters, each by its model."""
 
 import re
-from typing import Annotated, TypeVar, get_origin
+from typing import Annotated, Literal, TypeVar, get_origin
 
 from aiohttp import web
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
@@ -37,6 +37,18 @@ class WatchRequest(BaseModel):
     destinations: list[Name] = Field(default_factory=list, max_length=20)
     deadline: Annotated[str, StringConstraints(max_length=100)] | None = None
     metadata: dict[Key, Value] = Field(default_factory=dict, max_length=50)
+
+
+class TokenRequest(BaseModel):
+    """What `POST /v1/tokens` takes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    name: Key | None = Field(None, description="Whose it is; tokens of one name see the same watches.")
+    scopes: list[Literal["watch", "read", "admin"]] = Field(min_length=1, max_length=3)
+    expires: Annotated[str, StringConstraints(max_length=100)] | None = Field(
+        None, description='When: a duration from now like "90d", or an RFC 3339 time; never where it is left out.'
+    )
 
 
 class BatchRequest(BaseModel):

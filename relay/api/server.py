@@ -8,9 +8,11 @@ file descriptors that polls and the database need.
 """
 
 import asyncio
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
 
 import structlog
 from aiohttp import web
@@ -123,6 +125,35 @@ def _words(error: HttpProcessingError) -> str:
     return one_line(error.message.partition("\n")[0].partition(" when reading:")[0])
 
 
+def open_local(path: Path) -> socket.socket:
+    """Return a bound socket at `path`, for its owner and group only; one that a dead process left is replaced.
+
+    Raises OSError where there can be none, and where someone answers on it already.
+    """
+    opened = socket.socket(socket.AF_UNIX)
+    try:
+        if path.is_socket() and _is_deserted(path):
+            path.unlink()
+        before = os.umask(0o117)  # there must be no moment at which others could connect
+        try:
+            opened.bind(str(path))
+        finally:
+            os.umask(before)
+    except OSError:
+        opened.close()
+        raise
+    return opened
+
+
+def _is_deserted(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return True
+        return False
+
+
 class Listener:
     """Serves an application until it is stopped."""
 
@@ -143,10 +174,11 @@ class Listener:
         bound, number = server.sockets[0].getsockname()[:2]
         return f"http://[{bound}]:{number}" if ":" in bound else f"http://{bound}:{number}"
 
-    async def listen_on(self, opened: socket.socket) -> None:
-        """Accept connections on a socket of the local machine."""
+    async def listen_locally(self, path: Path) -> None:
+        """Accept connections on a socket of this machine; raises OSError where there can be none."""
         loop = asyncio.get_running_loop()
-        server = await loop.create_unix_server(self._conversation, sock=opened, backlog=_BACKLOG)
+        server = await loop.create_unix_server(self._conversation, sock=open_local(path), backlog=_BACKLOG)
+        self._open.callback(path.unlink, missing_ok=True)
         self._open.callback(server.close)
 
     async def stop(self) -> None:

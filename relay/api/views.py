@@ -14,8 +14,10 @@ from relay.api.answers import (
     ExplanationShown,
     JobData,
     OutcomeShown,
+    TokenShown,
     WatchShown,
 )
+from relay.core.access import Token
 from relay.core.delivery import Attempt
 from relay.core.event import Event
 from relay.core.explanation import Eta, Explanation
@@ -126,6 +128,18 @@ def delivery_json(view: DeliveryView) -> DeliveryShown:
 def delivery_detail(view: DeliveryView) -> DeliveryDetail:
     """Return a delivery with its attempts."""
     return {**delivery_json(view), "attempts": [_attempt(attempt) for attempt in view.attempts]}
+
+
+def token_json(token: Token) -> TokenShown:
+    """Return a token that was created."""
+    return {
+        "id": token.id or "",
+        "name": token.name,
+        "scopes": sorted(token.scopes),
+        "created_at": iso(token.created_at),
+        "expires_at": _iso(token.expires_at),
+        "revoked_at": _iso(token.revoked_at),
+    }
 
 
 def without_userinfo(url: str) -> str:

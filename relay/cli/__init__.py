@@ -33,7 +33,7 @@ _COMMANDS = {
     "serve": "relay.cli.offline:serve",
     "show": "relay.cli.watches:show",
     "status": "relay.cli.status:status",
-    "token": "relay.cli.offline:token",
+    "token": "relay.cli.tokens:token",
     "verify": "relay.cli.verify:verify",
     "wait": "relay.cli.wait:wait",
 }
@@ -57,7 +57,7 @@ _SUMMARIES = {
     "serve": "Run the daemon.",
     "show": "Show everything about a watch.",
     "status": "Tell whether the daemon is well.",
-    "token": "Make tokens for the API.",
+    "token": "Make, list and revoke tokens of the API.",
     "verify": "Tell whether a signed message is valid, and why not.",
     "wait": "Wait until jobs have ended.",
 }

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import socket
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 DEFAULT_URL = "http://127.0.0.1:8377"
+_SYSTEM_WIDE, _RUNTIME = Path("/etc/relay/config.toml"), Path("/run/relay")
+_SOCKET = "relay.sock"
+_UNIX = "unix:"
 _TIMEOUT_S = 15.0
 _PAGE = 200
 _NOT_READY = 503
@@ -73,9 +77,7 @@ class Client:
                 return
 
     def _call(self, method: str, path: str, query: Mapping[str, object] | None, body: object, timeout_s: float) -> Any:
-        parts = urlsplit(self.url)
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=timeout_s)
+        connection, prefix = _connection(self.url, timeout_s)
         headers = {"Accept": "application/json"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
@@ -83,7 +85,7 @@ class Client:
         if body is not None:
             data = json.dumps(body).encode()
             headers["Content-Type"] = "application/json"
-        target = parts.path.rstrip("/") + path + (f"?{urlencode(query, doseq=True)}" if query else "")
+        target = prefix + path + (f"?{urlencode(query, doseq=True)}" if query else "")
         try:
             connection.request(method, target, body=data, headers=headers)
             answer = connection.getresponse()
@@ -108,6 +110,29 @@ class Client:
         return Unreachable(f"what answers at {self.url} is not relay")
 
 
+class _LocalConnection(http.client.HTTPConnection):
+    """HTTP over the socket of a daemon on this machine."""
+
+    def __init__(self, path: str, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        """See HTTPConnection."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def _connection(url: str, timeout_s: float) -> tuple[http.client.HTTPConnection, str]:
+    """Return a connection to a daemon, not made yet, and what its paths begin with."""
+    if url.startswith(_UNIX):
+        return _LocalConnection(url.removeprefix(_UNIX), timeout_s), ""
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    return kind(parts.hostname or "127.0.0.1", parts.port, timeout=timeout_s), parts.path.rstrip("/")
+
+
 def watch_path(reference: str) -> str:
     """Return the path of a watch, by id or provider:job_id."""
     return f"/v1/watches/{quote(reference, safe=':')}"
@@ -119,10 +144,12 @@ def delivery_path(delivery_id: str) -> str:
 
 
 def checked_url(text: str) -> str:
-    """Return the address of a daemon in full; ``http://`` may be left out.
+    """Return the address of a daemon in full; ``http://`` may be left out, ``unix:/PATH`` is its socket.
 
     Raises ValueError for what is no address of a server.
     """
+    if text.startswith(_UNIX + "/") and text.isprintable():
+        return text
     url = (text if "://" in text else f"http://{text}").rstrip("/")
     wrong = ValueError(f'"{text}" is not an address like {DEFAULT_URL}')
     try:
@@ -137,21 +164,35 @@ def checked_url(text: str) -> str:
 
 
 def default_url(env: Mapping[str, str] = os.environ) -> str:
-    """Return where the daemon of this machine listens, by $RELAY_URL or the configuration that it would read."""
+    """Return where the daemon of this machine answers, by $RELAY_URL or the configuration that it would read.
+
+    Its socket comes first, where there is one that may be used.
+    """
     if env.get("RELAY_URL"):
         return env["RELAY_URL"]
-    places = [env["RELAY_CONFIG"]] if env.get("RELAY_CONFIG") else ["config.toml", "/etc/relay/config.toml"]
-    for place in places:
-        if Path(place).is_file():
-            drop_ins = sorted(Path(place).parent.glob("conf.d/*.toml"))
-            found = [env.get("RELAY__SERVER__LISTEN"), *map(_listen, (Path(place), *drop_ins))]
-            return next((f"http://{listen}" for listen in found if listen), DEFAULT_URL)
+    places = [env["RELAY_CONFIG"]] if env.get("RELAY_CONFIG") else ["config.toml", str(_SYSTEM_WIDE)]
+    for place in map(Path, places):
+        if place.is_file():
+            server = _server_settings(place, env)
+            sockets = (folder / server.get("socket", _SOCKET) for folder in _socket_folders(place))
+            usable = (path for path in sockets if path.is_socket() and os.access(path, os.W_OK))
+            listening = f"http://{server['listen']}" if "listen" in server else DEFAULT_URL
+            return next((f"unix:{path.absolute()}" for path in usable), listening)
     return DEFAULT_URL
 
 
-def _listen(file: Path) -> str | None:
-    try:
-        listen = tomllib.loads(file.read_text())["server"]["listen"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return listen if isinstance(listen, str) else None
+def _socket_folders(config: Path) -> list[Path]:
+    return [_RUNTIME, config.parent] if config == _SYSTEM_WIDE else [config.parent]
+
+
+def _server_settings(config: Path, env: Mapping[str, str]) -> dict[str, str]:
+    """Return what a configuration says of where the daemon answers, as far as it can be read."""
+    found: dict[str, str] = {}
+    for file in (config, *sorted(config.parent.glob("conf.d/*.toml"))):
+        try:
+            server = tomllib.loads(file.read_text())["server"]
+            found |= {key: value for key, value in server.items() if isinstance(value, str)}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+    overridden = {key: env.get(f"RELAY__SERVER__{key.upper()}") for key in ("listen", "socket")}
+    return found | {key: value for key, value in overridden.items() if value}

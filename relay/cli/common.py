@@ -41,11 +41,12 @@ def seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> flo
         raise click.BadParameter(str(error), ctx, param) from None
 
 
-def client_of(ctx: click.Context) -> Client:
-    """Return the client of the daemon that the options and the environment name."""
+def client_of(ctx: click.Context, config_path: Path | None = None) -> Client:
+    """Return the client of the daemon that the options, the environment and the configuration name."""
     options = ctx.find_root().obj
+    env = os.environ if config_path is None else {**os.environ, "RELAY_CONFIG": str(config_path)}
     try:
-        url = checked_url(options["url"] or default_url())
+        url = checked_url(options["url"] or default_url(env))
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     return Client(url, _token(options["token"], options["token_file"]))

@@ -1,8 +1,6 @@
 """relay serve, config and token."""
 
-import hashlib
 import json
-import secrets
 from pathlib import Path
 
 import click
@@ -102,41 +100,4 @@ def schema(kind: str) -> int:
 
     shown = config_schema() if kind == "config" else ProviderSpec.model_json_schema()
     click.echo(json.dumps(shown, indent=2))
-    return ExitCode.OK
-
-
-@click.group(cls=Group)
-def token() -> None:
-    """Make tokens for the API.
-
-    \b
-    Example:
-      relay token create shop --scope watch,read
-    """
-
-
-@token.command("create")
-@click.argument("name")
-@click.option("--scope", default="watch,read", show_default=True, help="Of watch, read and admin, by comma.")
-def create(name: str, scope: str) -> int:
-    """Make a token for NAME.  It is shown once; the configuration holds only its hash.
-
-    \b
-    Example:
-      relay token create shop --scope watch,read
-    """
-    if not name.isprintable() or not name:
-        raise click.UsageError("the name holds characters that cannot be printed, or none")
-    scopes = list(dict.fromkeys(part.strip() for part in scope.split(",") if part.strip()))
-    unknown = sorted(set(scopes) - {"watch", "read", "admin"})
-    if unknown or not scopes:
-        raise click.UsageError("--scope takes watch, read and admin, separated by commas")
-    text = "rly_" + secrets.token_urlsafe(_TOKEN_BYTES)
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    click.echo(text)
-    click.echo("Put this line into tokens = [ ... ] under [auth], and run relay reload:", err=True)
-    line = (
-        f'{{ name = {json.dumps(name, ensure_ascii=False)}, hash = "sha256:{digest}", scopes = {json.dumps(scopes)} }},'
-    )
-    click.echo(line, err=True)
     return ExitCode.OK

@@ -3,13 +3,13 @@
 import os
 import re
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from relay.config.relations import Examine, Surroundings, errors_in, may_exist, unexamined, warnings_in
+from relay.config.relations import Examine, Surroundings, errors_in, holds_none, may_exist, unexamined, warnings_in
 from relay.config.schema import ConfigTable
 from relay.config.secrets import SecretUnreadable, is_reference
 from relay.config.settings import build
@@ -31,8 +31,8 @@ _SECRETIVE = {
 _HARMLESS = re.compile(r"[\w .:/\[\]-]{0,80}")
 """What values look like that are shown: a quote or an equals sign in one means that it swallowed its neighbours."""
 _SHOWN = {
-    "listen", "grace", "level", "format", "name", "scopes", "allow_http", "allow_networks", "allow_hosts", "first",
-    "max_gap", "give_up_after", "preset", "spec", "min_interval", "max_interval", "rate", "concurrency",
+    "listen", "socket", "grace", "level", "format", "name", "scopes", "allow_http", "allow_networks", "allow_hosts",
+    "first", "max_gap", "give_up_after", "preset", "spec", "min_interval", "max_interval", "rate", "concurrency",
     "detection_lag", "typical_duration", "deadline", "not_found_grace", "type", "payload", "raw", "user", "thread",
     "digest", "status", "provider", "event", "model", "longer_than", "shorter_than", "to", "watches", "every",
     "from", "timezone", "except",
@@ -68,17 +68,23 @@ def find(explicit: Path | None = None, env: Mapping[str, str] = os.environ, cwd:
 
 
 def load(
-    path: Path, *, presets: Collection[str], env: Mapping[str, str] = os.environ, examine: Examine = unexamined
+    path: Path,
+    *,
+    presets: Collection[str],
+    env: Mapping[str, str] = os.environ,
+    examine: Examine = unexamined,
+    holds_tokens: Callable[[Path], bool] = holds_none,
 ) -> Config:
     """Return the configuration in the file `path`, in `conf.d` beside it, and in the environment.
 
     `presets` are the names of the provider files that come with relay, `examine`
-    tells what such a file has to say about what is configured for it.  Raises
+    tells what such a file has to say about what is configured for it, and
+    `holds_tokens` whether a database holds tokens of the API.  Raises
     ConfigInvalid with everything that is wrong.
     """
     path = path.absolute()
     sources = read_sources(path, env)
-    problems = list(errors_in(sources.data, Surroundings(presets, path.parent, env, examine)))
+    problems = list(errors_in(sources.data, Surroundings(presets, path.parent, env, examine, holds_tokens)))
     try:
         table = ConfigTable.model_validate(sources.data)
     except ValidationError as error:

@@ -26,11 +26,12 @@ from relay.config.schema import (
     RouteTable,
     ScheduleTable,
     ServerTable,
+    StoreTable,
     Table,
     web_url,
 )
 from relay.config.secrets import WAYS_OUT
-from relay.config.settings import build_provider, template_source
+from relay.config.settings import build_provider, store_path, template_source
 from relay.config.templates import template_errors
 from relay.config.values import Provider, is_loopback
 from relay.core.event import EVENT_TYPES
@@ -59,19 +60,25 @@ def unexamined(_provider: Provider, _detection_lag_s: float) -> Iterable[Problem
     return ()
 
 
+def holds_none(_database: Path) -> bool:
+    """Know nothing of any database."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the file refers to outside of itself: the presets there are, its own folder, and the environment."""
+    """What the file refers to outside of itself: presets, its own folder, the environment, tokens in the database."""
 
     presets: Collection[str]
     folder: Path
     env: Mapping[str, str]
     examine: Examine = unexamined
+    holds_tokens: Callable[[Path], bool] = holds_none
 
 
 def errors_in(data: Mapping[str, Any], around: Surroundings) -> Iterator[Problem]:
     """Yield every contradiction in a file as it was read, sound in all parts or not."""
-    yield from _server_errors(data)
+    yield from _server_errors(data, around)
     schedule = _salvaged(ScheduleTable, data.get("schedule", {})) or ScheduleTable()
     for name, provider, given in _salvaged_tables(ProviderTable, data.get("providers")):
         yield from _name_errors(("providers", name), name)
@@ -154,14 +161,18 @@ def _salvaged_tables(model: type[TableT], tables: object) -> Iterator[tuple[str,
             yield name, table, value.keys()
 
 
-def _server_errors(data: Mapping[str, Any]) -> Iterator[Problem]:
+def _server_errors(data: Mapping[str, Any], around: Surroundings) -> Iterator[Problem]:
     server = _sound(ServerTable, data.get("server", {}))
     auth = _sound(AuthTable, data.get("auth", {}))
     if auth is None:
         return
     if server and not auth.tokens and not is_loopback(server.listen.host):
-        message = "without tokens relay listens on this machine only"
-        yield Problem(("server", "listen"), message, "write 127.0.0.1, or configure [auth] tokens")
+        store = _salvaged(StoreTable, data.get("store", {})) or StoreTable()
+        if not around.holds_tokens(store_path(store.url, around.folder, around.env)):
+            message = "without tokens relay listens on this machine only"
+            yield Problem(
+                ("server", "listen"), message, "make one first, by relay token create, or configure [auth] tokens"
+            )
     counts = Counter(token.name for token in auth.tokens)
     for index, token in enumerate(auth.tokens):
         if counts[token.name] > 1:

@@ -77,6 +77,13 @@ def _listen(value: object) -> Listen:
     return Listen(host.strip("[]"), int(port))
 
 
+def _socket_path(value: object) -> str:
+    path = _text(value, "relay.sock")
+    if not path or not path.isprintable() or path.endswith("/"):
+        raise ValueError('must name a file, as in "relay.sock", or be "off"')
+    return path
+
+
 def _store_url(value: object) -> str:
     url = _text(value, "sqlite:///relay.db")
     path = url.removeprefix("sqlite:///")
@@ -219,6 +226,9 @@ HostName = Annotated[
 ListenText = Annotated[
     Listen, BeforeValidator(_listen), WithJsonSchema({"type": "string", "examples": ["127.0.0.1:8377", "[::1]:8377"]})
 ]
+SocketPath = Annotated[
+    str, BeforeValidator(_socket_path), WithJsonSchema({"type": "string", "examples": ["relay.sock", "off"]})
+]
 StoreUrl = Annotated[str, BeforeValidator(_store_url), WithJsonSchema({"type": "string", "pattern": "^sqlite:///."})]
 BaseUrl = Annotated[str, AfterValidator(_base_url), WithJsonSchema({"type": "string", "format": "uri"})]
 TokenHash = Annotated[
@@ -291,6 +301,7 @@ class ServerTable(Table):
     """The HTTP API."""
 
     listen: ListenText = _default("127.0.0.1:8377")
+    socket: SocketPath = _default("relay.sock")
     grace: Duration = _default("30s")
 
 

@@ -50,13 +50,13 @@ def build(table: ConfigTable, path: Path, env: Mapping[str, str]) -> Config:
     to $STATE_DIRECTORY where a service manager sets it, and so are the secrets
     that the signing one replaced; everything else to the file's own folder.
     """
-    state = Path(env["STATE_DIRECTORY"].split(":")[0]) if env.get("STATE_DIRECTORY") else path.parent
+    state = _state_folder(path.parent, env)
     signing = _signing(("callbacks",), table.callbacks, table.callbacks.secret, state, env)
     return Config(
         path=path,
-        server=Server(table.server.listen, table.server.grace),
+        server=Server(table.server.listen, _socket(table.server.socket, state, env), table.server.grace),
         log=Log(table.log.level, table.log.format),
-        store=Store(table.store.url, state / table.store.url.removeprefix("sqlite:///")),
+        store=Store(table.store.url, store_path(table.store.url, path.parent, env)),
         auth=Auth(
             tuple(Token(token.name, token.hash, frozenset(map(Scope, token.scopes))) for token in table.auth.tokens)
         ),
@@ -83,6 +83,20 @@ def build(table: ConfigTable, path: Path, env: Mapping[str, str]) -> Config:
             table.heartbeat.every,
         ),
     )
+
+
+def store_path(url: str, folder: Path, env: Mapping[str, str]) -> Path:
+    """Return where the database of a configuration in `folder` is."""
+    return _state_folder(folder, env) / url.removeprefix("sqlite:///")
+
+
+def _state_folder(folder: Path, env: Mapping[str, str]) -> Path:
+    return Path(env["STATE_DIRECTORY"].split(":")[0]) if env.get("STATE_DIRECTORY") else folder
+
+
+def _socket(path: str, state: Path, env: Mapping[str, str]) -> Path | None:
+    runtime = Path(env["RUNTIME_DIRECTORY"].split(":")[0]) if env.get("RUNTIME_DIRECTORY") else state
+    return None if path == "off" else runtime / path
 
 
 def _egress(table: EgressTable, folder: Path, env: Mapping[str, str]) -> Egress:

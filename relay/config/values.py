@@ -43,9 +43,13 @@ class Listen:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """`grace_s` is how long a stopping daemon waits for what is under way."""
+    """`socket` is for this machine, None where there shall be none.
+
+    `grace_s` is how long a stopping daemon waits for what is under way.
+    """
 
     listen: Listen
+    socket: Path | None
     grace_s: float
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from relay.core.access import Token
 from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement, Verdict
 from relay.core.event import Event
 from relay.core.http import Request, Response
@@ -342,6 +343,22 @@ class Store(Protocol):
 
     async def set_back(self, seconds: float) -> None:
         """Bring forward everything that is scheduled, leased or resting, after the wall clock was set back."""
+        ...
+
+    async def add_token(self, token: Token) -> None:
+        """Keep a new token."""
+        ...
+
+    async def token(self, digest: str) -> Token | None:
+        """Return the token with this digest, whatever became of it, or None where there never was one."""
+        ...
+
+    async def tokens(self) -> list[Token]:
+        """Return every token that was ever made, oldest first."""
+        ...
+
+    async def revoke_token(self, token_id: str, now: float) -> Token:
+        """Let a token be good for nothing from `now` on, unless it was before; raises NotFound."""
         ...
 
     async def release_leases(self) -> None:

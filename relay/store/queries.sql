@@ -292,3 +292,16 @@ UPDATE deliveries SET leased_until = 0 WHERE state = 'pending' AND leased_until 
 
 -- name: probe
 INSERT INTO heartbeat (one, beats) VALUES (1, 1) ON CONFLICT (one) DO UPDATE SET beats = beats + 1;
+
+-- name: insert_token
+INSERT INTO tokens (id, name, digest, scopes, created_at, expires_at)
+VALUES (:id, :name, :digest, :scopes, :created_at, :expires_at);
+
+-- name: token_by_digest
+SELECT * FROM tokens WHERE digest = :digest;
+
+-- name: list_tokens
+SELECT * FROM tokens ORDER BY created_at, id;
+
+-- name: revoke_token
+UPDATE tokens SET revoked_at = coalesce(revoked_at, :now) WHERE id = :id RETURNING *;

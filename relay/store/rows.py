@@ -4,6 +4,7 @@ import json
 import struct
 from collections.abc import Mapping, Sequence
 
+from relay.core.access import Scope, Token
 from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement, Trigger, VerdictKind
 from relay.core.event import Event
 from relay.core.hazard import BINS
@@ -160,6 +161,31 @@ def settlement_columns(settlement: Settlement) -> dict[str, object]:
         "spared": settlement.spared,
         "reason": settlement.reason,
         "finalized_at": settlement.finalized_at,
+    }
+
+
+def token(row: Row) -> Token:
+    """Return the token of a row."""
+    return Token(
+        name=row["name"],
+        digest=row["digest"],
+        scopes=frozenset(map(Scope, json.loads(row["scopes"]))),
+        id=row["id"],
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        revoked_at=row["revoked_at"],
+    )
+
+
+def token_columns(token: Token) -> dict[str, object]:
+    """Return the columns of a new token."""
+    return {
+        "id": token.id,
+        "name": token.name,
+        "digest": token.digest,
+        "scopes": text(sorted(token.scopes)),
+        "created_at": token.created_at,
+        "expires_at": token.expires_at,
     }
 
 

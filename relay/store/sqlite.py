@@ -13,6 +13,7 @@ from pathlib import Path
 
 import aiosqlite
 
+from relay.core.access import Token
 from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement
 from relay.core.errors import Conflict, NotFound, StoreError
 from relay.core.event import Event
@@ -74,7 +75,7 @@ class SqliteStore:
         self._writer = writer
         self._reader = reader
 
-    async def _read(self, name: str, **params: object) -> list[Row]:
+    async def _read(self, name: str, /, **params: object) -> list[Row]:
         try:
             return list(await self._reader.execute_fetchall(queries()[name], params))
         except sqlite3.Error as error:
@@ -388,6 +389,31 @@ class SqliteStore:
                 await transaction.fetch(f"set_back_{table}", seconds=seconds)
 
         await self._writer.commit(write)
+
+    # tokens
+
+    async def add_token(self, token: Token) -> None:
+        """See Store."""
+        columns = rows.token_columns(token)
+        await self._writer.commit(lambda transaction: transaction.fetch("insert_token", **columns))
+
+    async def token(self, digest: str) -> Token | None:
+        """See Store."""
+        return next(map(rows.token, await self._read("token_by_digest", digest=digest)), None)
+
+    async def tokens(self) -> list[Token]:
+        """See Store."""
+        return [rows.token(row) for row in await self._read("list_tokens")]
+
+    async def revoke_token(self, token_id: str, now: float) -> Token:
+        """See Store."""
+
+        async def write(transaction: Transaction) -> Token:
+            for row in await transaction.fetch("revoke_token", id=token_id, now=now):
+                return rows.token(row)
+            raise NotFound(f'no token "{token_id}"')
+
+        return await self._writer.commit(write)
 
     async def release_leases(self) -> None:
         """See Store."""

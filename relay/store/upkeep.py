@@ -152,6 +152,18 @@ SELECT name, count(*) FROM deliveries WHERE state IN ('pending', 'held') AND nam
 """
 
 
+def holds_tokens(database: Path) -> bool:
+    """Tell whether a database holds a token that is good for something, as far as it can be read."""
+    try:
+        with _reading(database) as connection:
+            return bool(_number(connection, _USABLE_TOKENS))
+    except (StoreUnusable, sqlite3.Error):
+        return False
+
+
+_USABLE_TOKENS = "SELECT count(*) FROM tokens WHERE revoked_at IS NULL"
+
+
 def stats(database: Path) -> Stats:
     """Return what a database holds; raises StoreUnusable where it cannot be read."""
     try:

@@ -34,7 +34,7 @@ class Transaction:
             self.lessons.setdefault(kind, []).extend(traces)
         self.taught_at = max(self.taught_at, now)
 
-    async def fetch(self, name: str, **params: object) -> list[Row]:
+    async def fetch(self, name: str, /, **params: object) -> list[Row]:
         """Run a named query and return its rows."""
         return list(await self._connection.execute_fetchall(queries()[name], params))
 

@@ -15,6 +15,7 @@ from support.api import ROOT, TOKENS, Api, bearer, served_beside
 from relay.api import watches
 from relay.api.openapi import document
 from relay.api.operations import OPERATIONS
+from relay.clock import SystemEntropy
 from relay.core.observation import Cost, JobError, Observation, Output, Status
 
 SCHEMA = schemathesis.openapi.from_dict(document(OPERATIONS))
@@ -40,6 +41,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[
     folder: Path = tmp_path_factory.mktemp("api")
     with pytest.MonkeyPatch.context() as patch, served_beside(folder, TOKENS) as (api, loop):
         patch.setattr(watches, "MAX_WAIT_S", 0.01)
+        api.context.entropy = SystemEntropy()
         api.tick = math.inf  # however long it takes, the loops are thought to be well
         yield api.url, asyncio.run_coroutine_threadsafe(populate(api), loop).result(20)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import aiohttp
 
-from relay.api import Context, Followed, Listener, NamedDestination, Vitals, build_app
+from relay.api import Context, CreatedTokens, Followed, Listener, NamedDestination, Vitals, build_app
 from relay.clock import SystemClock
 from relay.config import Changes, Difference
 from relay.core.access import Scope, Token
@@ -78,6 +78,7 @@ class Api:
             look_up=no_look_up,
             wake_dispatcher=lambda: self.woken.append("dispatcher"),
             tokens=tokens,
+            created=CreatedTokens(store),
             listen_host="127.0.0.1",
             reload=self.reload,
             measure=self.measure,

@@ -72,7 +72,7 @@ def test_what_resembles_no_command_gets_no_suggestion() -> None:
         ["wait", "--help"],
         ["deliveries", "ls", "--help"],
         ["verify", "--help"],
-        ["token", "create", "x"],
+        ["token", "create", "x", "--for-config"],
     ],
     ids=" ".join,
 )

@@ -30,6 +30,7 @@ to = ["hook"]
 
     assert shown == {
         "server.listen": ('"127.0.0.1:8377"', "default"),
+        "server.socket": ('"relay.sock"', "default"),
         "server.grace": ('"30s"', "default"),
         "log.level": ('"info"', "default"),
         "log.format": ('"auto"', "default"),

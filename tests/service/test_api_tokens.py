@@ -1,0 +1,161 @@
+"""Tokens that are made, used and revoked while the API runs, and the socket that needs none."""
+
+import os
+import socket
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from support.api import ROOT, SHOP, TOKENS, Api, bearer, served
+
+from relay.api import Listener, build_app
+from relay.api.server import open_local
+from relay.clock import SystemEntropy
+from relay.core.access import Scope, new_token
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    async with served(tmp_path) as api:
+        api.context.entropy = SystemEntropy()
+        yield api
+
+
+@pytest.fixture
+async def guarded(tmp_path: Path) -> AsyncIterator[Api]:
+    async with served(tmp_path, TOKENS) as api:
+        api.context.entropy = SystemEntropy()
+        yield api
+
+
+async def made(api: Api, *scopes: str, **more: object) -> dict[str, str]:
+    status, token = await api.call("POST", "/v1/tokens", json={"name": "shop", "scopes": list(scopes)} | more)
+    assert status == 201
+    return token  # type: ignore[return-value]
+
+
+async def test_a_token_is_told_once_and_its_text_is_nowhere_else(api: Api, tmp_path: Path) -> None:
+    token = await made(api, "watch", "read")
+    _, page = await api.call("GET", "/v1/tokens", headers=bearer(await made_by_store(api)))
+
+    assert token["token"].startswith(token["id"])
+    assert len(token["token"]) == 47
+    (first, _) = page["items"]  # type: ignore[misc]
+    assert first == {key: value for key, value in token.items() if key != "token"}
+    stored = b"".join((tmp_path / name).read_bytes() for name in ("relay.db", "relay.db-wal"))
+    assert token["id"].encode() in stored
+    assert token["token"].encode() not in stored
+
+
+async def made_by_store(api: Api) -> str:
+    """Make an administrator's token as the command line does where no daemon runs."""
+    await api.store.add_token(new_token("rly_admins-token-0", "root", frozenset({Scope.ADMIN}), now=api.clock.now()))
+    return "rly_admins-token-0"
+
+
+async def test_the_first_token_closes_the_api_to_those_without(api: Api) -> None:
+    assert (await api.call("GET", "/v1/watches"))[0] == 200
+
+    token = await made(api, "read")
+
+    assert (await api.call("GET", "/v1/watches"))[0] == 401
+    assert (await api.call("GET", "/v1/watches", headers=bearer(token["token"])))[0] == 200
+
+
+async def test_a_wrong_token_is_refused_even_where_none_is_needed(api: Api) -> None:
+    status, problem = await api.call("GET", "/v1/watches", headers=bearer("rly_wrong"))
+
+    assert (status, problem["detail"]) == (401, "the token is not known here")
+
+
+async def test_tokens_of_one_name_see_the_same_watches_and_others_do_not(guarded: Api) -> None:
+    guarded.headers = bearer(ROOT)
+    second, other = await made(guarded, "read"), await made(guarded, "read", name="other")
+    _, watch = await guarded.call(
+        "POST", "/v1/watches", json={"provider": "plain", "job_id": "j1"}, headers=bearer(SHOP)
+    )
+
+    seen = [
+        (await guarded.call("GET", f"/v1/watches/{watch['id']}", headers=bearer(token["token"])))[0]
+        for token in (second, other)
+    ]
+
+    assert seen == [200, 404]
+
+
+async def test_a_revoked_token_is_refused_at_once_and_told_so(guarded: Api) -> None:
+    guarded.headers = bearer(ROOT)
+    token = await made(guarded, "read")
+
+    status, shown = await guarded.call("DELETE", f"/v1/tokens/{token['id']}")
+    _, again = await guarded.call("DELETE", f"/v1/tokens/{token['id']}")
+    refused, problem = await guarded.call("GET", "/v1/watches", headers=bearer(token["token"]))
+
+    assert (status, refused) == (200, 401)
+    assert problem["detail"] == f"the token was revoked at {shown['revoked_at']}"
+    assert again == shown
+    assert (await guarded.call("DELETE", "/v1/tokens/rly_nothing0"))[0] == 404
+
+
+async def test_an_expired_token_is_refused_and_told_so(guarded: Api) -> None:
+    guarded.headers = bearer(ROOT)
+    token = await made(guarded, "read", expires="1h")
+    late = guarded.clock.now() + 3601
+    guarded.clock.now = lambda: late  # type: ignore[method-assign]
+
+    status, problem = await guarded.call("GET", "/v1/watches", headers=bearer(token["token"]))
+
+    assert (status, problem["detail"]) == (401, f"the token expired at {token['expires_at']}")
+
+
+@pytest.mark.parametrize("wanted", [{"scopes": []}, {"scopes": ["root"]}, {"scopes": ["read"], "expires": "soon"}, {}])
+async def test_a_token_that_cannot_be_is_refused(api: Api, wanted: dict[str, object]) -> None:
+    status, _ = await api.call("POST", "/v1/tokens", json=wanted)
+
+    assert status == 422
+    assert await api.store.tokens() == []
+
+
+async def test_only_an_administrator_makes_tokens(guarded: Api) -> None:
+    for method, path in (("POST", "/v1/tokens"), ("GET", "/v1/tokens"), ("DELETE", "/v1/tokens/rly_x")):
+        assert (await guarded.call(method, path, headers=bearer(SHOP)))[0] == 403
+
+
+class TestTheSocket:
+    @pytest.fixture
+    async def path(self, guarded: Api, tmp_path: Path) -> AsyncIterator[Path]:
+        listener = Listener(build_app(guarded.context), grace_s=0.1)
+        await listener.start()
+        await listener.listen_locally(tmp_path / "relay.sock")
+        yield tmp_path / "relay.sock"
+        await listener.stop()
+        assert not (tmp_path / "relay.sock").exists()
+
+    async def ask(self, path: Path, way: str, **options: object) -> int:
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session,
+            session.get(f"http://localhost{way}", **options) as answer,  # type: ignore[arg-type]
+        ):
+            return answer.status
+
+    async def test_whoever_may_write_to_it_may_do_everything_without_a_token(self, path: Path) -> None:
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o660  # noqa: PTH116 - one call, of a file in memory
+        assert await self.ask(path, "/v1/tokens") == 200
+
+    async def test_a_token_that_is_presented_there_counts(self, path: Path) -> None:
+        assert await self.ask(path, "/v1/tokens", headers=bearer(SHOP)) == 403
+        assert await self.ask(path, "/v1/tokens", headers=bearer("rly_wrong")) == 401
+
+
+def test_a_socket_that_a_dead_process_left_is_replaced_and_a_living_one_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "relay.sock"
+    open_local(path).close()  # nobody listens any more, and the file stays
+
+    with open_local(path) as living:
+        living.listen()
+        with pytest.raises(OSError, match="in use"):
+            open_local(path)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
