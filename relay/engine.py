@@ -133,7 +133,8 @@ class Engine:
         """Take over the configuration as it is on disk now, all of it or nothing.
 
         Secrets are read again with it.  Raises RelayError, whose text is the whole
-        report, where it cannot be used; what runs then goes on as it was.
+        report, where it cannot be used, and StoreError where the database fails;
+        what runs then goes on as it was.
         """
         async with self._reloading:
             try:
@@ -146,14 +147,14 @@ class Engine:
                 _log.error("config.refused", report=str(error))
                 raise
             found = config.changes(self.settings, fresh)
+            left = {name: (await self._ground.store.demand(name)).watches for name in found.providers.removed}
             self._adopt(plan)
         _log.info("config.reloaded", **asdict(found))
         for warning in fresh.warnings:
             _log.warning("config.doubted", warning=warning)
-        for name in found.providers.removed:
-            left = await self._ground.store.demand(name)
-            if left.watches:
-                _log.warning("watches.unfollowed", provider=name, number=left.watches, until="it is configured again")
+        for name, number in left.items():
+            if number:
+                _log.warning("watches.unfollowed", provider=name, number=number, until="it is configured again")
         if found.needs_restart:
             _log.warning("config.deferred", keys=found.needs_restart, until="a restart")
         return found

@@ -9,7 +9,7 @@ from relay import __version__
 from relay.api.answers import Alive, Readiness, StatusShown
 from relay.api.context import CONTEXT, Context
 from relay.api.problems import ApiProblem, Problem
-from relay.core.errors import RelayError
+from relay.core.errors import RelayError, StoreError
 from relay.core.instant import iso
 
 
@@ -66,6 +66,8 @@ async def reload(request: web.Request) -> web.Response:
     """POST /v1/reload: take over the configuration on disk, or tell why that cannot be done."""
     try:
         found = await request.app[CONTEXT].reload()
+    except StoreError:
+        raise
     except RelayError as error:
         raise ApiProblem(Problem.CONFIG_REFUSED, str(error)) from error
     return web.json_response(asdict(found))

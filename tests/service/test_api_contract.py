@@ -10,7 +10,9 @@ import pytest
 from support.api import ROOT, SHOP, TOKENS, Api, bearer, served
 
 from relay import __version__
+from relay.config import Changes
 from relay.core.delivery import Attempt, DeliveryState, Settlement, Trigger, VerdictKind
+from relay.core.errors import StoreError
 from relay.core.observation import OUTCOMES, JobError, Observation, Output, Status
 from relay.core.ports import DeliveryFilter
 from relay.core.standing import Footing, Standing
@@ -428,6 +430,16 @@ class TestWhoMayAsk:
         status, _ = await guarded.call("POST", "/v1/watches", json=wanted, headers=bearer("rly_eyes"))
 
         assert status == 403
+
+    async def test_a_database_that_fails_is_no_fault_of_the_configuration(self, api: Api) -> None:
+        async def failing() -> Changes:
+            raise StoreError("the disk is full")
+
+        api.context.reload = failing
+
+        status, document = await api.call("POST", "/v1/reload")
+
+        assert (status, document["type"]) == (503, "urn:relay:problem:unavailable")
 
     async def test_only_an_admin_may_exchange_the_configuration(self, guarded: Api) -> None:
         assert (await guarded.call("POST", "/v1/reload", headers=bearer(SHOP)))[0] == 403
