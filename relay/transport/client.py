@@ -19,6 +19,7 @@ from relay.transport.patience import ImpatientConnector
 
 _CONNECT_TIMEOUT_S = 10.0
 _NAME_CACHE_S = 30
+_LOOKUPS = 32
 _CHUNK = 65536
 USER_AGENT = f"status-relay/{__version__} (+https://pypi.org/project/status-relay/)"
 """Receivers such as Discord turn away the default names of HTTP libraries (error 40333)."""
@@ -85,7 +86,7 @@ async def open_transport(
 
 @asynccontextmanager
 async def _guarding(policy: AddressPolicy) -> AsyncIterator[Guard]:
-    guard = Guard(policy)
+    guard = Guard(policy, lookups=_LOOKUPS)
     try:
         yield guard
     finally:

@@ -13,6 +13,7 @@ _OURS = frozenset(
     {
         errno.EACCES,  # a firewall or a sandbox of this machine
         errno.EADDRNOTAVAIL,  # no local port is left
+        errno.EAGAIN,  # nor a thread
         errno.EMFILE,
         errno.ENETDOWN,
         errno.ENETUNREACH,

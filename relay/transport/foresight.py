@@ -11,6 +11,7 @@ from relay.transport.guard import Guard
 _PATIENCE_S = 1.0
 _REMEMBERED_S = 30.0
 _MOST_REMEMBERED = 4096
+_LOOKUPS = 8
 
 
 class Foresight:
@@ -22,7 +23,7 @@ class Foresight:
     """
 
     def __init__(self, policy: AddressPolicy, clock: Clock) -> None:
-        self._guard = Guard(policy)
+        self._guard = Guard(policy, lookups=_LOOKUPS)
         self._clock = clock
         self._known: dict[str, tuple[float, str | None]] = {}
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +15,6 @@ from aiohttp.connector import AddrInfoType
 
 from relay.core.address import AddressPolicy, host_name
 from relay.transport.faults import ForbiddenAddress
-
-_LOOKUPS = 32
-"""Look-ups under way.  Their threads are ours alone: names whose servers never answer hold up nobody else's."""
 
 _named: ContextVar[str | None] = ContextVar("host of the request under way", default=None)
 
@@ -39,18 +37,25 @@ class Guard(AbstractResolver):
     address, and a socket sees what every spelling comes to.
     """
 
-    def __init__(self, policy: AddressPolicy) -> None:
+    def __init__(self, policy: AddressPolicy, *, lookups: int) -> None:
+        """Look up at most `lookups` names at once.
+
+        Each takes a thread, and those are this guard's alone: names whose
+        servers never answer hold up nobody else's.
+        """
         self._policy = policy
-        self._threads = ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="resolver")
+        self._threads = ThreadPoolExecutor(lookups, thread_name_prefix="resolver")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """Return the addresses of `host`; raises OSError where it has none, and ForbiddenAddress."""
-        found = await asyncio.get_running_loop().run_in_executor(
-            self._threads,
-            partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG),
-        )
+        look_up = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+        try:
+            looking = asyncio.get_running_loop().run_in_executor(self._threads, look_up)
+        except RuntimeError as error:  # no thread can be started
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from error
+        found = await looking
         for _, _, _, _, address in found:
             self._check(str(address[0]), host)
         return [

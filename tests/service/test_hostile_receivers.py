@@ -8,6 +8,7 @@ import gzip
 import socket
 import statistics
 import struct
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -90,10 +91,10 @@ class World:
         self.outlets[name] = Outlet(destination, self._transport)
         return Target(name, name, name=name)
 
-    async def outcomes(self, target: Target) -> dict[str, float]:
+    async def outcomes(self, target: Target, count: int = MESSAGES) -> dict[str, float]:
         """End some watches; return when each was committed, by its id."""
         ended = {}
-        for _ in range(MESSAGES):
+        for _ in range(count):
             self._count += 1
             now = time.time()
             new = NewWatch(f"wat_{self._count:04}", "plain", Job(f"j{self._count}"), now + 60, now, (target,))
@@ -327,3 +328,32 @@ async def test_it_ends_as_documented_and_the_healthy_receiver_waits_for_nobody(w
     assert (case.reason is None) == (attempt.reason is None)
     assert grown < MOST_MEMORY_MB
     assert visitors == []
+
+
+async def test_names_whose_servers_never_answer_hold_up_nobody_else(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_up, released = socket.getaddrinfo, threading.Event()
+
+    def never(host: str, *rest: object, **options: object) -> object:
+        if str(host).endswith(".dead.example"):
+            released.wait(30)
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return look_up(host, *rest, **options)  # type: ignore[arg-type]  # as they came
+
+    monkeypatch.setattr(socket, "getaddrinfo", never)
+    try:
+        async with asyncio.timeout(60):
+            attacked = {}
+            for number in range(24):
+                target = world.lead(f"dead{number}", callback(f"http://n{number}.dead.example"))
+                attacked |= await world.outcomes(target, 1)
+            beside = await world.latencies_ms(await world.outcomes(Target("healthy", "healthy", name="healthy")))
+            views = await world.settled(attacked)
+    finally:
+        released.set()
+
+    print(  # noqa: T201 - what it cost, for whoever asks with -s
+        f"{'24 names that never resolve':32} healthy: {statistics.median(beside):.1f} ms beside"
+    )
+    assert {view.attempts[0].reason for view in views} == {TIMED_OUT}

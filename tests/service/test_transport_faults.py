@@ -6,6 +6,7 @@ import os
 import resource
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
@@ -125,6 +126,19 @@ async def test_a_resolver_without_resources_is_a_fault_of_our_own(
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
 
     assert await fault(client, "http://hook.example/") is Fault.LOCAL
+
+
+async def test_no_thread_left_for_a_look_up_is_a_fault_of_our_own(
+    client: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+
+    error = await failure(client, "http://hook.example/")
+
+    assert (error.fault, error.detail) == (Fault.LOCAL, "Resource temporarily unavailable")
 
 
 async def test_a_host_that_a_router_cannot_reach_is_not_our_fault(
