@@ -17,9 +17,11 @@ from relay.core.ports import Clock, Destination, Outgoing, Transport
 from relay.core.routing import Route
 from relay.core.watch import Target
 from relay.destinations import (
+    AppriseDestination,
     CallbackDestination,
     DiscordDestination,
     SlackDestination,
+    apprise_template,
     callback_names,
     callback_target,
     discord_template,
@@ -31,7 +33,7 @@ from relay.log import SecretMask
 from relay.poller import Account, Poller
 from relay.providers import blueprint
 from relay.settings import following
-from relay.transport import Egress, Foresight
+from relay.transport import Egress, Foresight, ServiceTransport, check_service
 
 
 def learn_secrets(settings: Config, mask: SecretMask) -> None:
@@ -214,6 +216,8 @@ def _named_outlet(settings: Config, name: str, transport: Transport) -> Outlet:
     digests = None
     if isinstance(made, SlackDestination | DiscordDestination) and chosen.digest_s:
         digests = Digests(made.digest, chosen.digest_s)
+    if isinstance(made, AppriseDestination):
+        transport = ServiceTransport()
     return Outlet(made, transport, digests, chosen.quiet)
 
 
@@ -228,6 +232,13 @@ def destination(settings: Config, name: str) -> Destination:
         case DestinationType.DISCORD:
             template = discord_template(chosen.template.read()) if chosen.template else None
             return DiscordDestination(url, chosen.retry, thread=chosen.thread, template=template)
+        case DestinationType.APPRISE:
+            try:
+                check_service(url)
+            except RelayError as error:
+                raise RelayError(f"destinations.{name}.url: {error}") from None
+            template = apprise_template(chosen.template.read()) if chosen.template else None
+            return AppriseDestination(url, chosen.retry, template=template)
         case DestinationType.CALLBACK:
             signers = config.read_signers(chosen.signing or settings.callbacks.signing)
             return CallbackDestination(

@@ -60,7 +60,7 @@ def preview(ctx: click.Context, name: str, reference: str | None, status: str | 
     learn_secrets(settings, mask)
     event = _event_of(ctx, reference) if reference else sample_outcome(Status(status or "completed"), now)
     request = destination(settings, name).request(first_delivery(event, named_target(name), now), event, now)
-    output.say(f"{request.method} to {urlsplit(request.url).hostname}")
+    output.say(f"{request.method} to {_place(request.url)}")
     for header, value in request.headers.items():
         output.say(f"{header}: {'***' if header.lower() == 'authorization' else mask(value)}")
     sys.stdout.buffer.write((request.body or b"") + b"\n")
@@ -69,6 +69,12 @@ def preview(ctx: click.Context, name: str, reference: str | None, status: str | 
         return ExitCode.OK
     output.error(request.doubt)
     return ExitCode.ERROR
+
+
+def _place(url: str) -> str:
+    """Return as much of a URL as may be shown: the host of one of Apprise's may be a key."""
+    parts = urlsplit(url)
+    return parts.hostname or "" if parts.scheme in ("http", "https") else f"{parts.scheme}://***"
 
 
 def _event_of(ctx: click.Context, reference: str) -> "Event":

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -41,8 +42,14 @@ from relay.diagnostics import Level, Problem, did_you_mean
 from relay.diagnostics import Path as KeyPath
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_CALLBACK_ONLY = {"secret", "previous_secrets", "signing_key", "payload", "raw", "headers", "basic_auth"}
-_CHAT_ONLY = {"thread", "template", "digest"}
+_TYPES_OF = {
+    **dict.fromkeys(
+        ("secret", "previous_secrets", "signing_key", "payload", "raw", "headers", "basic_auth"), ("callback",)
+    ),
+    **dict.fromkeys(("thread", "digest"), ("slack", "discord")),
+    "template": ("slack", "discord", "apprise"),
+}
+"""Settings that not every type of destination has."""
 _THREADS = {
     "slack": (re.compile(r"[0-9]{10}\.[0-9]{6}"), "1503435956.000247"),
     "discord": (re.compile(r"[0-9]{15,21}"), "1048576123456789012"),
@@ -206,6 +213,11 @@ def _provider_errors(name: str, provider: ProviderTable) -> Iterator[Problem]:
 
 def _destination_errors(name: str, destination: DestinationTable) -> Iterator[Problem]:
     path: KeyPath = ("destinations", name)
+    for key in sorted(destination.model_fields_set & _TYPES_OF.keys()):
+        if destination.type not in _TYPES_OF[key]:
+            *others, last = _TYPES_OF[key]
+            types = f"types {', '.join(others)} and {last}" if others else f"type {last}"
+            yield Problem((*path, key), f'"{key}" is for the {types} only')
     if destination.type == "callback":
         if isinstance(destination.url, str):
             try:
@@ -214,19 +226,17 @@ def _destination_errors(name: str, destination: DestinationTable) -> Iterator[Pr
                 yield Problem((*path, "url"), f'"url" {error}')
         yield from _signing_errors(path, destination)
         yield from _payload_errors(path, destination)
-        for key in sorted(destination.model_fields_set & _CHAT_ONLY):
-            yield Problem((*path, key), f'"{key}" is for the types slack and discord only')
         return
     if isinstance(destination.url, str):
-        message = (
-            f"whoever knows a {destination.type} URL can post with it, so it is a secret; refer to it as {WAYS_OUT}"
-        )
-        yield Problem((*path, "url"), message)
-    for key in sorted(destination.model_fields_set & _CALLBACK_ONLY):
-        yield Problem((*path, key), f'"{key}" is for the type callback only')
-    pattern, example = _THREADS[destination.type]
-    if destination.thread is not None and not pattern.fullmatch(destination.thread):
-        yield Problem((*path, "thread"), f'a {destination.type} thread is written as in "{example}"')
+        article = "an" if destination.type == "apprise" else "a"
+        message = f"whoever knows {article} {destination.type} URL can post with it, so it is a secret"
+        yield Problem((*path, "url"), f"{message}; refer to it as {WAYS_OUT}")
+    if destination.type in _THREADS and destination.thread is not None:
+        pattern, example = _THREADS[destination.type]
+        if not pattern.fullmatch(destination.thread):
+            yield Problem((*path, "thread"), f'a {destination.type} thread is written as in "{example}"')
+    if destination.type == "apprise" and find_spec("apprise") is None:
+        yield Problem((*path, "type"), 'the type apprise needs an extra: pip install "status-relay[apprise]"')
 
 
 def _signing_errors(path: KeyPath, destination: DestinationTable) -> Iterator[Problem]:

@@ -396,7 +396,7 @@ class BasicAuthTable(Table):
 class DestinationTable(Table):
     """A named place that events go to."""
 
-    type: Literal["callback", "slack", "discord"]
+    type: Literal["callback", "slack", "discord", "apprise"]
     url: DestinationUrl
     secret: SecretReference | None = None
     previous_secrets: list[SecretReference] = Field(default_factory=list)

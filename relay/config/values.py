@@ -127,6 +127,7 @@ class DestinationType(StrEnum):
     CALLBACK = "callback"
     SLACK = "slack"
     DISCORD = "discord"
+    APPRISE = "apprise"
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,8 @@ class Fault(StrEnum):
     TIMEOUT = "timeout"
     DISCONNECTED = "disconnected"
     PROTOCOL = "protocol"
+    REFUSED = "refused"
+    """A library that spoke with the other side says that this did not take it, and no more."""
     FORBIDDEN_ADDRESS = "forbidden_address"
     LOCAL = "local"
     """Our own side's: no route, no file descriptors, the egress proxy. Never held against the remote side."""

@@ -9,5 +9,6 @@ itself, which every spelling of a host has to pass.
 from relay.transport.client import USER_AGENT, open_transport
 from relay.transport.egress import Egress
 from relay.transport.foresight import Foresight
+from relay.transport.services import ServiceTransport, check_service
 
-__all__ = ["USER_AGENT", "Egress", "Foresight", "open_transport"]
+__all__ = ["USER_AGENT", "Egress", "Foresight", "ServiceTransport", "check_service", "open_transport"]

@@ -85,6 +85,16 @@ def test_the_body_is_printed_and_secrets_are_not(config: Path) -> None:
     assert "s3cret" not in done.output
 
 
+def test_of_a_service_only_its_kind_is_shown(config: Path) -> None:
+    (config.parent / "telegram").write_text("tgram://123456789:abcdefg_hijklmnop/12315544/")
+    config.write_text(CONFIG + '[destinations.phone]\ntype = "apprise"\nurl = { file = "telegram" }\n')
+
+    done = preview(config, "phone")
+
+    assert json.loads(done.stdout)["title"] == "getimg job completed"
+    assert done.stderr == "NOTIFY to tgram://***\n"
+
+
 def test_a_callback_is_signed_as_it_would_be(config: Path) -> None:
     done = preview(config, "hook")
 

@@ -50,7 +50,7 @@ def test_what_is_no_template_is_refused(report, tmp_path, value, message):
 def test_a_callback_takes_none(report):
     hook = '[destinations.ops]\ntype = "callback"\nurl = "https://x.test"\n'
 
-    assert '"template" is for the types slack and discord only' in report(hook + 'template = "x"\n')
+    assert '"template" is for the types slack, discord and apprise only' in report(hook + 'template = "x"\n')
 
 
 def test_outcomes_for_which_it_fails_are_doubted(load_text):

@@ -1,0 +1,111 @@
+"""Services that the library Apprise reaches: e-mail, Teams, ntfy, Telegram and many more.
+
+Apprise speaks for itself, in threads and by `requests`: the limits, the address
+guard and the egress proxy of the one HTTP client do not hold for it.  It is for
+URLs of the operator's own, and nothing else.
+"""
+
+import asyncio
+import json
+import logging
+import re
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from relay.core.errors import ExtraMissing, RelayError
+from relay.core.http import Fault, Request, Response, TransportError
+from relay.core.text import one_line
+
+if TYPE_CHECKING:
+    import apprise
+
+_MOST_THREADS = 8
+_SECRET_PART = re.compile(r"[^/:@?&=,;]{4,}")
+_REASON_LIMIT = 200
+
+
+class ServiceTransport:
+    """Implements `relay.core.ports.Transport` for requests that an AppriseDestination makes.
+
+    A thread that hangs cannot be ended: it keeps its place until its service
+    gives up, and the attempt is over before that.
+    """
+
+    def __init__(self) -> None:
+        self._places = asyncio.Semaphore(_MOST_THREADS)
+
+    async def send(self, request: Request, *, timeout_s: float, max_body: int) -> Response:
+        """See Transport; an answer has no body, because Apprise tells of none."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._places.acquire()
+                refusal = await asyncio.shield(self._started(request, timeout_s))
+        except TimeoutError:
+            raise TransportError(Fault.TIMEOUT, f"no answer within {timeout_s:g} s") from None
+        if refusal is not None:
+            raise TransportError(Fault.REFUSED, refusal)
+        return Response(200)
+
+    def _started(self, request: Request, timeout_s: float) -> "asyncio.Future[str | None]":
+        """Start a thread that notifies, and gives its place back; return what tells why it failed, None if not."""
+        loop = asyncio.get_running_loop()
+        told: asyncio.Future[str | None] = loop.create_future()
+
+        def finish(refusal: str | None) -> None:
+            self._places.release()
+            told.set_result(refusal)
+
+        def work() -> None:
+            try:
+                refusal = _notify(request, timeout_s)
+            except Exception as error:  # noqa: BLE001  a plugin of others: whatever it raises, the attempt failed
+                refusal = type(error).__name__
+            with suppress(RuntimeError):  # the daemon has stopped meanwhile
+                loop.call_soon_threadsafe(finish, refusal)
+
+        threading.Thread(target=work, name="apprise", daemon=True).start()
+        return told
+
+
+def check_service(url: str) -> None:
+    """Raise RelayError for a URL that Apprise can do nothing with, and ExtraMissing without Apprise."""
+    if _service(url) is None:
+        raise RelayError("Apprise knows no service with a URL of this form; see its list of services")
+
+
+def _notify(request: Request, timeout_s: float) -> str | None:
+    """Send one message; return why that failed, or None."""
+    service = _service(request.url)
+    if service is None:
+        return "Apprise knows no service with a URL of this form"
+    told: dict[str, Any] = json.loads(request.body or b"{}")
+    result = service.notify(
+        title=told["title"],
+        body=told["body"],
+        notify_type=told["type"],
+        body_format="text",
+        timeout=timeout_s,
+    )
+    if result:
+        return None
+    reasons = [entry.message for outcome in result.results for entry in outcome.logs()]
+    return _without_secrets(reasons[-1] if reasons else "the service did not take it", request.url)
+
+
+def _service(url: str) -> "apprise.Apprise | None":
+    try:
+        import apprise
+    except ImportError:
+        raise ExtraMissing('the type apprise needs an extra: pip install "status-relay[apprise]"') from None
+    logging.getLogger("apprise").propagate = False  # what it has to say comes with its results
+    service = apprise.Apprise(asset=apprise.AppriseAsset(app_id="relay", async_mode=False, storage_mode="memory"))
+    return service if service.add(url) else None
+
+
+def _without_secrets(text: str, url: str) -> str:
+    """Return `text` without anything that stands in `url`, each part of which may be the key to the service."""
+    _, _, secret = url.partition("://")
+    for part in sorted(_SECRET_PART.findall(secret), key=len, reverse=True):
+        text = text.replace(part, "***")
+    return one_line(text, _REASON_LIMIT)
