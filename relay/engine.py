@@ -23,7 +23,7 @@ from relay.maintenance import beat
 from relay.metrics import Metrics
 from relay.poller import Account, Poller
 from relay.settings import load_settings
-from relay.signals import EndSignals
+from relay.signals import EndSignals, News
 from relay.transport import Egress, Foresight, open_transport
 
 _log = structlog.get_logger("relay.engine")
@@ -79,6 +79,7 @@ class Engine:
         self._tasks = tasks
         self._loops: set[asyncio.Task[None]] = set()
         self._ends = EndSignals()
+        self._news = News()
         self._callbacks: _Callbacks | None = None
         self._reloading = asyncio.Lock()
         self._started_at = self._loaded_at = ground.clock.now()
@@ -243,8 +244,13 @@ class Engine:
             routes=routes,
             metrics=ground.metrics,
             on_end=self._ends.ended,
-            on_event=self.dispatcher.wakeup.set,
+            on_event=self._tell,
         )
+
+    def _tell(self) -> None:
+        """Pass on that an event was stored."""
+        self.dispatcher.wakeup.set()
+        self._news.told()
 
     def _parts(self) -> list[Dispatcher | Poller]:
         return [self.dispatcher, *self.pollers.values()]
@@ -267,6 +273,7 @@ class Engine:
             metrics=ground.metrics,
             health=self.health,
             ends=self._ends,
+            news=self._news,
             providers=assembly.followed(settings, self.pollers),
             routes=plan.routes,
             destinations=assembly.named_destinations(settings, plan.resolve, ground.clock),

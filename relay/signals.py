@@ -28,3 +28,31 @@ class EndSignals:
         """Wake everyone who waits for this watch."""
         for event in self._waiting.get(watch_id, ()):
             event.set()
+
+
+class News:
+    """Tells whoever follows the events that there is a new one, or that there will be none any more."""
+
+    def __init__(self) -> None:
+        self._waiting: set[asyncio.Event] = set()
+        self.closed = False
+
+    @contextmanager
+    def waiting(self) -> Iterator[asyncio.Event]:
+        """Give an event that is set whenever there is something to look for while the block runs."""
+        event = asyncio.Event()
+        self._waiting.add(event)
+        try:
+            yield event
+        finally:
+            self._waiting.discard(event)
+
+    def told(self) -> None:
+        """Wake everyone."""
+        for event in self._waiting:
+            event.set()
+
+    def close(self) -> None:
+        """Send everyone away."""
+        self.closed = True
+        self.told()

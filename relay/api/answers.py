@@ -243,29 +243,13 @@ class JobData(TypedDict):
     metadata: Text
 
 
-class TroubleShown(TypedDict):
-    """What is wrong with a credential."""
-
-    code: str
-    message: str
-
-
-class ProviderData(TypedDict):
-    """What an event tells about a provider's credential."""
-
-    provider: str
-    status: Footing
-    error: TroubleShown | None
-    observed_at: Instant
-
-
 class EventShown(TypedDict):
     """An event as destinations are told it, with its id."""
 
     id: str
     type: str
     timestamp: Instant
-    data: JobData | ProviderData
+    data: Annotated[JobData | dict[str, object], Field(description="Of jobs as described, of others as they are.")]
 
 
 class EventPage(TypedDict):

@@ -5,8 +5,8 @@ from functools import partial
 import structlog
 from aiohttp import web
 
-from relay.api.auth import CALLER, authenticate
-from relay.api.context import CONTEXT, Context
+from relay.api.auth import CALLER
+from relay.api.context import CONTEXT, Context, identify
 from relay.api.openapi import DESCRIBED
 from relay.api.operation import Handler
 from relay.api.operations import OPERATIONS
@@ -31,7 +31,12 @@ def build_app(context: Context) -> web.Application:
     for operation in OPERATIONS:
         known = web.get if operation.method == "GET" else partial(web.route, operation.method)  # a GET answers HEAD
         app.add_routes([known(operation.path.replace("{id}", _ID), operation.handler)])
+    app.on_shutdown.append(_close_streams)
     return app
+
+
+async def _close_streams(app: web.Application) -> None:
+    app[CONTEXT].news.close()
 
 
 @web.middleware
@@ -71,10 +76,7 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
 async def _authenticated(request: web.Request, handler: Handler) -> web.StreamResponse:
     scope = _SCOPES.get(request.match_info.handler, Scope.READ)
     if scope is not None:
-        context = request.app[CONTEXT]
-        request[CALLER] = await authenticate(
-            request, context.tokens, context.created, context.listen_host, context.clock.now()
-        )
+        request[CALLER] = await identify(request)
         if request.match_info.http_exception is None:
             request[CALLER].needs(scope)
     return await handler(request)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 from aiohttp import web
 
-from relay.api.auth import CreatedTokens
+from relay.api.auth import Caller, CreatedTokens, authenticate
 from relay.config import Changes
 from relay.core.access import Token
 from relay.core.budget import Rate
@@ -17,7 +17,7 @@ from relay.core.standing import Standing
 from relay.core.watch import Following, Target
 from relay.health import Health
 from relay.metrics import Metrics
-from relay.signals import EndSignals
+from relay.signals import EndSignals, News
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,7 @@ class Context:
     metrics: Metrics
     health: Health
     ends: EndSignals
+    news: News
     providers: Mapping[str, Followed]
     destinations: Mapping[str, NamedDestination]
     routes: Sequence[Route]
@@ -90,6 +91,12 @@ class Context:
         """Be another context from now on, at once."""
         for field in fields(fresh):
             setattr(self, field.name, getattr(fresh, field.name))
+
+
+async def identify(request: web.Request) -> Caller:
+    """Return who makes a request, as it stands now; raises ApiProblem."""
+    context = request.app[CONTEXT]
+    return await authenticate(request, context.tokens, context.created, context.listen_host, context.clock.now())
 
 
 CONTEXT: web.AppKey[Context] = web.AppKey("context", Context)

@@ -1,21 +1,134 @@
-"""/v1/events."""
+"""/v1/events: a list, and a stream of what comes.
+
+The stream is server-sent events (WHATWG HTML, section 9.2).  Every event's id
+is its place in the store, and each client is served from there at its own pace:
+one that is slow costs no memory, one that comes back goes on where it was, also
+after a restart.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from aiohttp import web
 
 from relay.api.answers import EventPage
-from relay.api.auth import caller_of
-from relay.api.context import CONTEXT
+from relay.api.auth import Caller, caller_of
+from relay.api.context import CONTEXT, Context, identify
+from relay.api.problems import ApiProblem
 from relay.api.requests import EventsQuery, read_query
 from relay.api.views import event_json
+from relay.api.watches import visible
+from relay.core.errors import InvalidValue, StoreError
+from relay.core.event import Event
+from relay.core.ports import EventFilter
+
+EVENT_STREAM = "text/event-stream"
+HEARTBEAT_S = 15.0
+"""How long a stream is silent at most: a comment keeps proxies from closing it, and finds clients that are gone."""
+_RECHECK_S = 5.0
+"""How often the store is asked without a wake-up: not every event is told of within the process."""
+_PAGE = 50
+_WRITE_S = 30.0
+"""How long a client may take to read what it was sent, before it is left."""
+_RETRY_MS = 1000
+_PLACE_DIGITS = 18
 
 
-async def list_events(request: web.Request) -> web.Response:
+async def list_events(request: web.Request) -> web.StreamResponse:
     """GET /v1/events, oldest first; the cursor of the last page goes on where it ended."""
     context, caller = request.app[CONTEXT], caller_of(request)
     query = read_query(request, EventsQuery)
-    found = await context.store.events(after=int(query.cursor), owner=caller.owner, limit=query.limit)
+    wanted = EventFilter(
+        types=frozenset(query.type),
+        provider=query.provider,
+        watch_id=(await visible(context, caller, query.watch)).watch.id if query.watch else None,
+        owner=caller.owner,
+    )
+    if request.method == "GET" and EVENT_STREAM in request.headers.get("Accept", ""):
+        return await _stream(request, context, wanted, query)
+    cursor = query.cursor or "0"
+    found = await context.store.events(wanted, after=int(cursor), limit=query.limit)
     answer: EventPage = {
         "items": [event_json(event) for _, event in found],
-        "next_cursor": str(found[-1][0]) if found else query.cursor,
+        "next_cursor": str(found[-1][0]) if found else cursor,
     }
     return web.json_response(answer)
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One client: what it wants, where it is, and when it last heard something."""
+
+    response: web.StreamResponse
+    wanted: EventFilter
+    place: int
+    heard_at: float
+
+
+async def _stream(
+    request: web.Request, context: Context, wanted: EventFilter, query: EventsQuery
+) -> web.StreamResponse:
+    """Send what is wanted until the client goes, its token ends, or the daemon stops."""
+    place = await _start(request, context, query)
+    response = web.StreamResponse(headers={"Content-Type": EVENT_STREAM, "Cache-Control": "no-store"})
+    response.force_close()
+    stream = _Stream(response, wanted, place, context.clock.monotonic())
+    caller = caller_of(request)
+    await response.prepare(request)
+    try:
+        with context.news.waiting() as news:
+            # An id without data moves the place from which the client will resume, and is no event to it.
+            await _send(stream, f"retry: {_RETRY_MS}\nid: {place}\n\n", context)
+            while not context.news.closed and await _may_still(request, caller):
+                if not await _send_next(stream, context):
+                    await context.clock.wait(news, _RECHECK_S)
+    except (ConnectionError, TimeoutError, StoreError):
+        if request.transport is not None:  # the client comes back with the id that it has
+            request.transport.abort()
+    return response
+
+
+async def _start(request: web.Request, context: Context, query: EventsQuery) -> int:
+    """Return the place behind which a stream begins: where the client was, where it asks for, or now."""
+    last = await context.store.last_event()
+    known = request.headers.get("Last-Event-ID")
+    if known is not None:
+        if not (known.isascii() and known.isdigit() and len(known) <= _PLACE_DIGITS):
+            raise ApiProblem.of_fields([InvalidValue("Last-Event-ID", "is not one that a stream gave")])
+        return min(int(known), last)
+    return last if query.cursor is None else min(int(query.cursor), last)
+
+
+async def _may_still(request: web.Request, caller: Caller) -> bool:
+    try:
+        return await identify(request) == caller
+    except ApiProblem:
+        return False
+
+
+async def _send_next(stream: _Stream, context: Context) -> bool:
+    """Send some of what is there, or a heartbeat when it is time; return whether there was anything."""
+    last = await context.store.last_event()
+    found = await context.store.events(stream.wanted, after=stream.place, limit=_PAGE)
+    if found:
+        await _send(stream, _blocks(found), context)
+    stream.place = found[-1][0] if len(found) == _PAGE else max(stream.place, last, *(place for place, _ in found))
+    if not found and context.clock.monotonic() >= stream.heard_at + HEARTBEAT_S:
+        await _send(stream, f": nothing new\nid: {stream.place}\n\n", context)
+    return bool(found)
+
+
+def _blocks(found: Sequence[tuple[int, Event]]) -> str:
+    """Return events as they are sent; their JSON has no line ends."""
+    return "".join(
+        f"id: {place}\nevent: {event.type}\ndata: {json.dumps(event_json(event), ensure_ascii=False)}\n\n"
+        for place, event in found
+    )
+
+
+async def _send(stream: _Stream, text: str, context: Context) -> None:
+    async with asyncio.timeout(_WRITE_S):
+        await stream.response.write(text.encode())
+    stream.heard_at = context.clock.monotonic()

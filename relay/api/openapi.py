@@ -28,6 +28,7 @@ _HEADERS: Mapping[str, dict[str, Any]] = {
     "Location": {"description": "The path of the watch.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer", "minimum": 1}},
 }
+_TAKEN = {"Last-Event-ID": "Where the stream that broke off was; browsers send it by themselves."}
 _PATH_PARAMETERS = {
     "id": "An id; of a watch also as provider:job_id.",
     "name": "A name of the configuration.",
@@ -73,7 +74,11 @@ def _described(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": f"{operation.handler.__module__.rpartition('.')[2]}.{operation.handler.__name__}",
         "summary": operation.summary,
-        "parameters": [*_path_parameters(operation.path), *_query_parameters(operation.query, schemas)],
+        "parameters": [
+            *_path_parameters(operation.path),
+            *_query_parameters(operation.query, schemas),
+            *_headers(operation),
+        ],
         "responses": _responses(operation, schemas),
         # The empty requirement is a daemon on loopback that has no tokens.
         "security": [{"token": []}, {}] if operation.scope else [],
@@ -95,6 +100,13 @@ def _path_parameters(path: str) -> list[dict[str, Any]]:
             "schema": {"type": "string", "minLength": 1},
         }
         for name in re.findall(r"{(\w+)}", path)
+    ]
+
+
+def _headers(operation: Operation) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "header", "description": _TAKEN[name], "schema": {"type": "string"}}
+        for name in operation.takes
     ]
 
 
@@ -124,6 +136,8 @@ def _responses(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
             described["content"] = {shape: {"schema": {"type": "string"}}}
         elif shape is not None:
             described["content"] = {_JSON: {"schema": _schema(shape, schemas)}}
+            if operation.streams:
+                described["content"][operation.streams] = {"schema": {"type": "string"}}
         if status in operation.headers:
             described["headers"] = {name: _HEADERS[name] for name in operation.headers[status]}
         found[str(status)] = described

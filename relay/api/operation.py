@@ -20,7 +20,8 @@ class Operation:
     `answers` gives the shape of each success, None where it has no body, or its
     media type where that is not JSON; `problems` are those beside the ones that
     any request may meet, `headers` those of the answers.  No `scope` means that
-    no token is needed.
+    no token is needed.  `takes` are headers of the request that mean something,
+    `streams` is the media type that a success has as well, on request.
     """
 
     method: str
@@ -33,3 +34,5 @@ class Operation:
     body: type[BaseModel] | None = None
     problems: tuple[Problem, ...] = ()
     headers: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    takes: tuple[str, ...] = ()
+    streams: str | None = None

@@ -114,8 +114,11 @@ class DeliveriesQuery(Query):
 class EventsQuery(Query):
     """What `GET /v1/events` knows."""
 
-    cursor: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}$")] = Field(
-        "0", description="The `next_cursor` of the page before."
+    type: list[Words] = Field(default_factory=list, description="Of one of these types.")
+    provider: Words | None = Field(None, description="Of one provider.")
+    watch: Words | None = Field(None, description="Of one watch, by its id or as provider:job_id.")
+    cursor: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}$")] | None = Field(
+        None, description="The `next_cursor` of the page before; of a stream, where it begins rather than now."
     )
     limit: PageSize = 50
 

@@ -151,6 +151,16 @@ class DeliveryFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events to list; an empty condition matches all."""
+
+    types: frozenset[str] = frozenset()
+    provider: str | None = None
+    watch_id: str | None = None
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryView:
     """A delivery with the type of its event, who owns its watch, and its attempts where asked for."""
 
@@ -308,7 +318,11 @@ class Store(Protocol):
         """Return deliveries newest first without their attempts, from before one's `created_at` and id."""
         ...
 
-    async def events(self, *, after: int, owner: str | None, limit: int) -> list[tuple[int, Event]]:
+    async def last_event(self) -> int:
+        """Return the place of the newest event, 0 where there is none."""
+        ...
+
+    async def events(self, wanted: EventFilter, *, after: int, limit: int) -> list[tuple[int, Event]]:
         """Return events oldest first, each with its place in the order, from behind the place `after`."""
         ...
 

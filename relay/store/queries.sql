@@ -176,9 +176,16 @@ SELECT * FROM events WHERE id IN (SELECT value FROM json_each(:ids));
 SELECT id, watch_id, type, created_at, body, NULL AS raw
 FROM events WHERE id IN (SELECT value FROM json_each(:ids));
 
+-- name: last_event
+SELECT coalesce(max(seq), 0) AS place FROM events;
+
 -- name: list_events
 SELECT events.* FROM events LEFT JOIN watches ON watches.id = events.watch_id
-WHERE events.seq > :after AND (:owner IS NULL OR watches.owner = :owner)
+WHERE events.seq > :after
+  AND (:owner IS NULL OR watches.owner = :owner)
+  AND (:types IS NULL OR events.type IN (SELECT value FROM json_each(:types)))
+  AND (:provider IS NULL OR coalesce(watches.provider, events.body ->> '$.data.provider') = :provider)
+  AND (:watch_id IS NULL OR events.watch_id = :watch_id)
 ORDER BY events.seq
 LIMIT :limit;
 

@@ -26,6 +26,7 @@ from relay.core.ports import (
     DeliveryView,
     Demand,
     Ending,
+    EventFilter,
     Outgoing,
     WatchFilter,
     WatchView,
@@ -320,9 +321,21 @@ class SqliteStore:
         )
         return [_delivery_view(row) for row in found]
 
-    async def events(self, *, after: int, owner: str | None, limit: int) -> list[tuple[int, Event]]:
+    async def last_event(self) -> int:
         """See Store."""
-        found = await self._read("list_events", after=after, owner=owner, limit=limit)
+        return int((await self._read("last_event"))[0]["place"])
+
+    async def events(self, wanted: EventFilter, *, after: int, limit: int) -> list[tuple[int, Event]]:
+        """See Store."""
+        found = await self._read(
+            "list_events",
+            after=after,
+            types=rows.text(sorted(wanted.types)) if wanted.types else None,
+            provider=wanted.provider,
+            watch_id=wanted.watch_id,
+            owner=wanted.owner,
+            limit=limit,
+        )
         return [(row["seq"], rows.event(row)) for row in found]
 
     async def resend(self, delivery_id: str, now: float) -> None:

@@ -21,7 +21,7 @@ from relay.core.http import Fault, Request, Response, TransportError
 from relay.core.learning import Evidence, Kind, Phase, Trace, ended
 from relay.core.observation import Job, Status
 from relay.core.outlook import Lifetime, outlook
-from relay.core.ports import Ending, Store
+from relay.core.ports import Ending, EventFilter, Store
 from relay.core.routing import Route
 from relay.core.schedule import Bounds, demand
 from relay.core.standing import Footing
@@ -518,4 +518,4 @@ async def test_nobody_hears_of_overdue_jobs_who_did_not_ask(bench: Bench) -> Non
         await bench.step(31)
 
     assert (await bench.store.watch(watch_id)).watch.overdue_at is None
-    assert await bench.store.events(after=0, owner=None, limit=9) == []
+    assert await bench.store.events(EventFilter(), after=0, limit=9) == []

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from relay.core.hazard import prior
 from relay.core.learning import Evidence, Kind, Phase, Trace, survived
 from relay.core.learning import ended as ended_trace
 from relay.core.observation import Job, Observation, Output, Status
-from relay.core.ports import DeliveryFilter, Demand, Ending, Outgoing, Store, WatchFilter
+from relay.core.ports import DeliveryFilter, Demand, Ending, EventFilter, Outgoing, Store, WatchFilter
 from relay.core.standing import Footing, Standing
 from relay.core.watch import Continue, NewWatch, Target, Watch
 
@@ -610,11 +611,29 @@ class TestEvents:
         for number in range(1, 4):
             await ended(store, number, owner="shop" if number == 2 else None)
 
-        everything = await store.events(after=0, owner=None, limit=9)
+        everything = await store.events(EventFilter(), after=0, limit=9)
 
         assert [event.data["job_id"] for _, event in everything] == ["req-1", "req-2", "req-3"]
-        assert await store.events(after=everything[0][0], owner=None, limit=1) == everything[1:2]
-        assert await store.events(after=0, owner="shop", limit=9) == everything[1:2]
+        assert await store.events(EventFilter(), after=everything[0][0], limit=1) == everything[1:2]
+        assert await store.events(EventFilter(owner="shop"), after=0, limit=9) == everything[1:2]
+        assert await store.last_event() == everything[-1][0]
+
+    async def test_events_are_filtered_by_what_they_are_about(self, store: Store) -> None:
+        assert await store.last_event() == 0
+        watch = await ended(store, 1)
+        standing = Standing(Footing.UNAUTHORIZED, NOW)
+        told = provider_event("fal", "provider.unauthorized", standing, NOW)
+        await store.record_standing("fal", standing, told, (), NOW)
+
+        async def found(**wanted: Any) -> list[str]:
+            return [event.type for _, event in await store.events(EventFilter(**wanted), after=0, limit=9)]
+
+        assert await found() == ["job.completed", "provider.unauthorized"]
+        assert await found(types=frozenset({"provider.unauthorized"})) == ["provider.unauthorized"]
+        assert await found(provider="fal") == ["provider.unauthorized"]
+        assert await found(provider=watch.provider) == ["job.completed"]
+        assert await found(watch_id=watch.id) == ["job.completed"]
+        assert await found(owner="shop") == []
 
 
 class TestKeepingHouse:

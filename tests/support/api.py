@@ -26,7 +26,7 @@ from relay.core.watch import Following, Target
 from relay.experience import Experience
 from relay.health import Health
 from relay.metrics import Metrics
-from relay.signals import EndSignals
+from relay.signals import EndSignals, News
 from relay.store import open_sqlite
 from support.doubles import EvenEntropy, PlainProvider
 
@@ -52,6 +52,7 @@ class Api:
         self.store = store
         self.clock = SystemClock()
         self.ends = EndSignals()
+        self.news = News()
         self.woken: list[str] = []
         self.tick = self.clock.monotonic()
         self.headers: dict[str, str] = {}
@@ -67,6 +68,7 @@ class Api:
             metrics=Metrics(),
             health=Health(store, self.clock, lambda: {"dispatcher": self.tick}),
             ends=self.ends,
+            news=self.news,
             providers={
                 "plain": Followed(
                     PlainProvider(), following, self.experience, None, 600.0, lambda: self.woken.append("poller")
@@ -123,6 +125,7 @@ class Api:
         ending = Ending(watch_id, seen.status, seen.provider_status, seen.model, event)
         await self.store.finalize_watch(ending, now)
         self.ends.ended(watch_id)
+        self.news.told()
 
     async def stored(self) -> int:
         return len(await self.store.watches(WatchFilter(), before=None, limit=99))
