@@ -6,13 +6,15 @@ metric or error goes undocumented.
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 from click.testing import CliRunner
 
+from relay.api.openapi import document
+from relay.api.operations import OPERATIONS
 from relay.api.problems import TYPE_PREFIX, Problem
 from relay.cli import cli
 from relay.cli.exit_codes import ExitCode
@@ -129,6 +131,46 @@ def _code(text: str | None) -> str:
     return f"`{_cell(text)}`" if text else ""
 
 
+def api() -> str:
+    """Return the page of the API, from the document that it serves."""
+    described = document(OPERATIONS)
+    schemas = described["components"]["schemas"]
+    parts = ["# The API", _WRITTEN_BY, _API_PREAMBLE]
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            needs = operation.get("description", "Needs no token.")
+            parts += [f"## {method.upper()} {path}", f"{operation['summary']} {needs}"]
+            if operation["parameters"]:
+                parts.append(_fields("parameter", ((item["name"], item) for item in operation["parameters"])))
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+            if body:
+                fields = schemas[body["$ref"].rpartition("/")[2]]
+                required = set(fields.get("required", ()))
+                named = ((name, item | {"required": name in required}) for name, item in fields["properties"].items())
+                parts.append(_fields("key of the body", named))
+            answers = operation["responses"].items()
+            lines = [f"- {code}: {answer['description']}" for code, answer in answers if code < "400"]
+            lines.append(f"- errors: {', '.join(code for code, _ in answers if code >= '400')}")
+            parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+_API_PREAMBLE = """\
+JSON over HTTP; `GET /openapi.json` describes it to programs in full, the shapes of its answers included.
+Tokens go into `Authorization: Bearer ...`; where there are none, and on the socket, none is needed.
+A token that lacks `admin` sees its own watches only; those of others are 404.
+Errors are [problem documents](errors.md).
+Lists come in pages: `next_cursor`, where it is not null, is the `cursor` of the next one."""
+
+
+def _fields(title: str, items: Iterable[tuple[str, dict[str, Any]]]) -> str:
+    rows = [f"| {title} | | meaning |\n|---|---|---|"]
+    for name, item in items:
+        needed = "required" if item.get("required") else ""
+        rows.append(f"| `{name}` | {needed} | {_cell(item.get('description', ''))} |")
+    return "\n".join(rows)
+
+
 def metrics() -> str:
     """Return the page of the metrics."""
     rows = ["| series | type | labels | meaning |\n|---|---|---|---|"]
@@ -168,6 +210,7 @@ def _cell(text: str) -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {
+    "api.md": api,
     "command-line.md": command_line,
     "configuration.md": configuration,
     "metrics.md": metrics,

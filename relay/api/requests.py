@@ -30,13 +30,23 @@ class WatchRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    provider: Name
-    job_id: Annotated[str, StringConstraints(min_length=1, max_length=2000)]
-    params: dict[Key, Value] = Field(default_factory=dict, max_length=20)
-    callback_url: Annotated[str, StringConstraints(min_length=1, max_length=2048)] | None = None
-    destinations: list[Name] = Field(default_factory=list, max_length=20)
-    deadline: Annotated[str, StringConstraints(max_length=100)] | None = None
-    metadata: dict[Key, Value] = Field(default_factory=dict, max_length=50)
+    provider: Name = Field(description="By its name in the configuration.")
+    job_id: Annotated[str, StringConstraints(min_length=1, max_length=2000)] = Field(
+        description="The provider's own id."
+    )
+    params: dict[Key, Value] = Field(
+        default_factory=dict, max_length=20, description="What the provider needs to be asked besides the id."
+    )
+    callback_url: Annotated[str, StringConstraints(min_length=1, max_length=2048)] | None = Field(
+        None, description="Where the outcome is POSTed, signed."
+    )
+    destinations: list[Name] = Field(
+        default_factory=list, max_length=20, description="Who is told besides: names of the configuration."
+    )
+    deadline: Annotated[str, StringConstraints(max_length=100)] | None = Field(
+        None, description='When to give up: a duration from now like "2h", or an RFC 3339 time.'
+    )
+    metadata: dict[Key, Value] = Field(default_factory=dict, max_length=50, description="Comes back in the event.")
 
 
 class TokenRequest(BaseModel):
@@ -45,7 +55,9 @@ class TokenRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     name: Key | None = Field(None, description="Whose it is; tokens of one name see the same watches.")
-    scopes: list[Literal["watch", "read", "admin"]] = Field(min_length=1, max_length=3)
+    scopes: list[Literal["watch", "read", "admin"]] = Field(
+        min_length=1, max_length=3, description="`watch` adds and stops, `read` looks, `admin` may all, of everyone."
+    )
     expires: Annotated[str, StringConstraints(max_length=100)] | None = Field(
         None, description='When: a duration from now like "90d", or an RFC 3339 time; never where it is left out.'
     )
@@ -56,7 +68,9 @@ class BatchRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    watches: list[dict[str, object]] = Field(min_length=1, max_length=MAX_BATCH)
+    watches: list[dict[str, object]] = Field(
+        min_length=1, max_length=MAX_BATCH, description="Each as `POST /v1/watches` takes it."
+    )
 
 
 def _whole_number(text: object) -> object:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import pytest
 
+from relay.api.operations import OPERATIONS
 from relay.api.problems import Problem
 from relay.cli import cli
 from relay.config import config_schema
@@ -73,6 +74,17 @@ def test_every_setting_is_documented_with_a_meaning() -> None:
         assert section, table
         rows = dict(re.findall(r"^\| `(\w+)` \|.*\| (.*?) \|$", section[1], re.MULTILINE))
         assert keys(node) == set(rows)
+        assert all(rows.values()), rows
+
+
+def test_every_operation_and_whatever_it_takes_is_documented_with_a_meaning() -> None:
+    page = written("api.md")
+
+    for operation in OPERATIONS:
+        section = page.partition(f"## {operation.method} {operation.path}\n")[2].partition("\n## ")[0]
+        named = {*operation.query.model_fields, *(operation.body.model_fields if operation.body else ())}
+        rows = dict(re.findall(r"^\| `(\w+)` \|.*\| (.*?) \|$", section, re.MULTILINE))
+        assert named <= rows.keys()
         assert all(rows.values()), rows
 
 
