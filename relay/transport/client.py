@@ -128,6 +128,8 @@ async def _read_capped(answer: aiohttp.ClientResponse, limit: int) -> tuple[byte
         if len(body) > limit:
             answer.close()
             return bytes(body[:limit]), False
+        if unpack and unpack.eof:  # what follows it is nothing, however much there is
+            break
     if unpack and not unpack.eof:
         raise BadEncoding(f"the {encoding} body is cut short")
     return bytes(body), True

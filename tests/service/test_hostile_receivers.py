@@ -238,6 +238,12 @@ CASES = [
         "HTTP 503: 000",
     ),
     Case(
+        "sends 1 GB behind a small gzip",
+        endless(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"ok"), b"x" * 65536),
+        DELIVERED,
+        None,
+    ),
+    Case(
         "redirects to loopback",
         hang,
         RETRY,
