@@ -340,3 +340,41 @@ def test_whatever_is_signed_is_valid(body: bytes, key: bytes, second: int) -> No
     secret = SigningSecret.of(key)
 
     assert look(signed_headers([secret], "dlv_1", second, body), body, secret.text, now=second).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("secret", "stamp", "body", "token", "expected"),
+    [
+        pytest.param(  # docs.github.com, "Validating webhook deliveries"
+            "It's a Secret to Everybody",
+            "1",
+            b"Hello, World!",
+            "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17",
+            [Slip.SECRET_AS_TEXT, Slip.CONTENT, Slip.SIGNATURE_FORM, Slip.SIGNATURE_FORM],
+            id="GitHub",
+        ),
+        pytest.param(  # github.com/hook0/hook0, its own vector
+            "secret",
+            "1636936200",
+            b"hello !",
+            "1b3d69df55f1e52f05224ba94a5162abeb17ef52cd7f4948c390f810d6a87e98",
+            [Slip.SECRET_AS_TEXT, Slip.CONTENT, Slip.SIGNATURE_FORM, Slip.SIGNATURE_FORM],
+            id="hook0",
+        ),
+        pytest.param(  # github.com/frain-dev/convoy, pkg/signature/testdata
+            "convoy-webhook-secret",
+            "1700000000",
+            b'{"event":"charge.success","amount":1000,"currency":"NGN"}',
+            "244449b7f48cbc2709060c9dcdc2b3aa47a78f540430579015c579fb12defbb4",
+            [Slip.SECRET_AS_TEXT, Slip.CONTENT, Slip.SIGNATURE_FORM, Slip.SIGNATURE_FORM],
+            id="Convoy",
+        ),
+    ],
+)
+def test_a_message_of_another_scheme_is_explained(
+    secret: str, stamp: str, body: bytes, token: str, expected: list[Slip]
+) -> None:
+    """Their published vectors: the text as the key, other parts put together, in hexadecimal."""
+    headers = {"webhook-id": "m", "webhook-timestamp": stamp, "webhook-signature": token}
+
+    assert slips(look(headers, body, secret, now=int(stamp))) == expected
