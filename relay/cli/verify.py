@@ -34,7 +34,7 @@ class _Sources:
 
     def candidates(self) -> list[Candidate]:
         """Return the secrets, each with where it is from; asks a person for one where there is no source."""
-        found = [Candidate(str(path), _read_text(path)) for path in self.files]
+        found = [Candidate(str(path), read_text(path)) for path in self.files]
         for name in self.variables:
             if name not in os.environ:
                 raise click.UsageError(f"the environment variable {name} is not set")
@@ -139,7 +139,8 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return what a file holds; raises UsageError where that is no text, or cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
