@@ -214,7 +214,7 @@ def chats(settings: Config) -> dict[str, str]:
 def _named_outlet(settings: Config, name: str, transport: Transport) -> Outlet:
     made, chosen = destination(settings, name), settings.destinations[name]
     digests = None
-    if isinstance(made, SlackDestination | DiscordDestination) and chosen.digest_s:
+    if isinstance(made, SlackDestination | DiscordDestination | AppriseDestination) and chosen.digest_s:
         digests = Digests(made.digest, chosen.digest_s)
     if isinstance(made, AppriseDestination):
         transport = ServiceTransport()

@@ -46,8 +46,8 @@ _TYPES_OF = {
     **dict.fromkeys(
         ("secret", "previous_secrets", "signing_key", "payload", "raw", "headers", "basic_auth"), ("callback",)
     ),
-    **dict.fromkeys(("thread", "digest"), ("slack", "discord")),
-    "template": ("slack", "discord", "apprise"),
+    "thread": ("slack", "discord"),
+    **dict.fromkeys(("template", "digest"), ("slack", "discord", "apprise")),
 }
 """Settings that not every type of destination has."""
 _THREADS = {

@@ -1,17 +1,19 @@
 """Services that Apprise reaches (github.com/caronc/apprise): a title, a text, and what kind of news it is."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from relay.core.delivery import Delivery, Verdict, VerdictKind
 from relay.core.event import Event
 from relay.core.http import Request, Response
 from relay.core.observation import Status
+from relay.core.ports import Outgoing
 from relay.core.retry import RetryPolicy
+from relay.destinations.digest import Digest, digest
 from relay.destinations.exchange import again
-from relay.destinations.fitting import fit
+from relay.destinations.fitting import fit, packed
 from relay.destinations.message import Link, Notice, notice
 from relay.destinations.written import compiled, written
 
@@ -50,16 +52,21 @@ class AppriseDestination:
         """See Destination; the body is the JSON object that a ServiceTransport hands over."""
         told = notice(delivery, event, now)
         own = written(self.template, event, told, _WRITTEN_LIMIT)
-        message = {
-            "title": fit(told.title, _TITLE_LIMIT, _ESCAPES),
-            "body": _body(told) if own.text is None else f"{own.text}\n{told.ids}",
-            "type": _KINDS.get(told.status, "info"),
-        }
-        return Request(NOTIFY, self.url, {}, json.dumps(message, ensure_ascii=False).encode(), own.doubt)
+        body = _body(told) if own.text is None else f"{own.text}\n{told.ids}"
+        return replace(self._notify(told.title, body, told.status), doubt=own.doubt)
+
+    def digest(self, outgoing: Sequence[Outgoing], now: float) -> Request:
+        """Return the request that tells of many events in one message."""
+        told = digest(outgoing, now)
+        return self._notify(told.title, _digest_body(told), told.status)
 
     def verdict(self, response: Response, now: float) -> Verdict:
         """See Destination; what was not taken has no answer."""
         return Verdict(VerdictKind.DELIVERED) if response.status == 200 else again(response, now)
+
+    def _notify(self, title: str, body: str, status: str) -> Request:
+        message = {"title": fit(title, _TITLE_LIMIT, _ESCAPES), "body": body, "type": _KINDS.get(status, "info")}
+        return Request(NOTIFY, self.url, {}, json.dumps(message, ensure_ascii=False).encode())
 
 
 def apprise_template(source: str) -> "Template":
@@ -71,6 +78,13 @@ def _body(told: Notice) -> str:
     lines = [fit(told.error, _VALUE_LIMIT, _ESCAPES)] if told.error is not None else []
     lines += [f"{fact.name}: {fit(fact.value, _VALUE_LIMIT, _ESCAPES)}" for fact in told.facts]
     return "\n".join([*lines, *told.links_within(_LINKS_LIMIT, list(map(_link, told.links))), told.ids])
+
+
+def _digest_body(told: Digest) -> str:
+    lines = [f"{tally.name}: {tally.value}" for tally in told.tallies]
+    lines = [fit(line, _VALUE_LIMIT, _ESCAPES) for line in [*lines, *told.items]]
+    lines += packed(map(_link, told.links), _LINKS_LIMIT)
+    return "\n".join([*lines, *([told.rest] if told.rest is not None else []), told.ids])
 
 
 def _link(link: Link) -> str:

@@ -123,7 +123,7 @@ class DiscordDestination:
         return replace(self._post(content), doubt=own.doubt)
 
     def digest(self, outgoing: Sequence[Outgoing], now: float) -> Request:
-        """See Digesting; plain text once Discord refused the embed."""
+        """Return the request that tells of many events in one message; plain text once Discord refused the embed."""
         told = digest(outgoing, now)
         plain = any(wants_plain(item.delivery) for item in outgoing)
         return self._post(_plain_digest(told) if plain else {"embeds": [_digest_embed(told)]})

@@ -100,7 +100,7 @@ class SlackDestination:
         return replace(self._post(content), doubt=own.doubt)
 
     def digest(self, outgoing: Sequence[Outgoing], now: float) -> Request:
-        """See Digesting; plain text once Slack refused the blocks."""
+        """Return the request that tells of many events in one message; plain text once Slack refused the blocks."""
         told = digest(outgoing, now)
         plain = any(wants_plain(item.delivery) for item in outgoing)
         return self._post({"text": _plain_digest(told)} if plain else _rich_digest(told))

@@ -147,7 +147,7 @@ def test_a_slip_is_answered_with_what_was_meant(report, text, message, hint):
         (
             '[destinations.x]\ntype = "callback"\nurl = "https://x.test"\ndigest = "1m"',
             "digest",
-            "slack and discord only",
+            "slack, discord and apprise only",
         ),
         ('[destinations.x]\nurl = { env = "U" }', "destinations.x", 'the key "type" is missing'),
         ("[[routes]]\nto = []", "to", "must not be empty"),

@@ -11,7 +11,7 @@ from relay.core.event import Event, greeting_event
 from relay.core.http import Response
 from relay.core.ports import Outgoing
 from relay.core.retry import RetryPolicy
-from relay.destinations import DiscordDestination, SlackDestination
+from relay.destinations import AppriseDestination, DiscordDestination, SlackDestination
 from relay.destinations.digest import digest
 from relay.destinations.message import Fact
 
@@ -118,6 +118,18 @@ def test_discord_shows_a_digest_in_an_embed(storm: Callable[[int], list[Outgoing
     assert lines[10].startswith("13 more: relay ls \\-\\-status completed")
     assert lines[11] == ("[req\\-01H: Output 1, video/mp4, 1920x1080, 10s](https://cdn.example/a.mp4?sig=x&exp=1)")
     assert message["allowed_mentions"] == {"parse": []}
+
+
+def test_other_services_are_told_a_digest_in_plain_text(storm: Callable[[int], list[Outgoing]], noon: float) -> None:
+    message = json.loads(AppriseDestination("json://x", RetryPolicy()).digest(storm(20), noon).body or b"")
+
+    assert message["title"] == "23 jobs ended: 1 failed, 1 timed out, 1 cancelled, 20 completed"
+    assert message["type"] == "failure"
+    lines = message["body"].split("\n")
+    assert lines[0] == "getimg: 20 completed"
+    assert lines[13] == "req-01H: Output 1, video/mp4, 1920x1080, 10s: https://cdn.example/a.mp4?sig=x&exp=1"
+    assert lines[-2].startswith("13 more: relay ls --status completed")
+    assert len(lines) == 3 + 10 + 7 + 1 + 1
 
 
 @pytest.mark.parametrize(
