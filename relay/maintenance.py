@@ -53,7 +53,9 @@ class Overdue:
             self._warn_after_s = OVERDUE_AFTER_S
         elif age_s >= self._warn_after_s:
             self._warn_after_s = 2 * age_s
-            log.warning("deliveries.overdue", oldest_s=round(age_s), pending=counts.deliveries[DeliveryState.PENDING])
+            log.warning(
+                "deliveries.overdue", oldest_s=round(age_s), pending=counts.deliveries.get(DeliveryState.PENDING)
+            )
 
 
 async def beat(health: Health, transport: Transport, url: str, metrics: Metrics) -> None:

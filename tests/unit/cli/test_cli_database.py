@@ -1,0 +1,86 @@
+"""relay db and config, as a person without a daemon uses them."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from relay.store import open_sqlite
+
+
+@pytest.fixture
+async def config(tmp_path: Path) -> Path:
+    """A configuration with a database that no daemon holds."""
+    path = tmp_path / "config.toml"
+    path.write_text('[providers.getimg]\napi_key = { env = "KEY" }\n')
+    async with open_sqlite(tmp_path / "relay.db"):
+        pass
+    return path
+
+
+def relay(*arguments: str, config: Path) -> "subprocess.CompletedProcess[str]":
+    done = subprocess.run(
+        [sys.executable, "-m", "relay", *arguments, "--config", str(config)],
+        env={**os.environ, "KEY": "k"}, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_a_backup_without_a_name_has_the_time_in_it(config: Path) -> None:
+    done = relay("db", "backup", config=config)
+
+    assert done.returncode == 0
+    assert re.fullmatch(rf"{config.parent}/relay\.db\.\d{{8}}T\d{{6}}Z\.bak\n", done.stdout)
+    assert Path(done.stdout.strip()).is_file()
+
+
+def test_what_replaces_a_database_says_where_the_old_one_is(config: Path) -> None:
+    copy = relay("db", "backup", config=config).stdout.strip()
+
+    done = relay("db", "restore", copy, config=config)
+
+    assert done.returncode == 0
+    (aside,) = re.findall(r"the old one is (\S+)", done.stderr)
+    assert Path(aside).is_file()
+
+
+def test_a_damaged_database_is_told_with_the_way_out(config: Path) -> None:
+    (config.parent / "relay.db").write_text("nonsense" * 1000)
+
+    done = relay("db", "check", config=config)
+
+    assert done.returncode == 1
+    assert "error: " in done.stderr
+    assert "relay db restore PATH" in done.stderr
+
+
+def test_numbers_are_for_people_and_programs(config: Path) -> None:
+    shown = relay("db", "stats", config=config)
+    assert (shown.returncode, "rows of watches\t0\n" in shown.stdout) == (0, True)
+
+    found = json.loads(relay("db", "stats", "--json", config=config).stdout)
+    assert (found["path"], found["rows"]["watches"]) == (str(config.parent / "relay.db"), 0)
+
+
+@pytest.mark.parametrize("arguments", [("db", "check"), ("db", "stats"), ("config", "check"), ("config", "show")])
+def test_a_wrong_configuration_is_78_whatever_was_asked(config: Path, arguments: tuple[str, ...]) -> None:
+    config.write_text("[nonsense]\n")
+
+    done = relay(*arguments, config=config)
+
+    assert done.returncode == 78
+    assert 'config.toml:1:2: error: unknown key "nonsense"' in done.stderr
+
+
+def test_settings_are_a_json_object_a_line(config: Path) -> None:
+    lines = relay("config", "show", "--json", config=config).stdout.splitlines()
+
+    shown = {item["key"]: item for item in map(json.loads, lines)}
+    assert shown["providers.getimg.api_key"]["origin"] == f"{config}:2"
+    assert shown["providers.getimg.deadline"]["origin"] == "preset getimg"
+    assert shown["server.grace"] == {"key": "server.grace", "value": '"30s"', "origin": "default"}
