@@ -54,23 +54,33 @@ def examine(provider: config.Provider, detection_lag_s: float) -> Iterator[Probl
 
 def _pacing_doubts(provider: config.Provider, defaults: DefaultValues, detection_lag_s: float) -> Iterator[Problem]:
     """Yield doubts about how often a provider is asked, against what it documents."""
-    path, followed = ("providers", provider.name), following(provider, defaults, detection_lag_s)
+    path, bounds = ("providers", provider.name), following(provider, defaults, detection_lag_s).bounds
     if "min_interval" in defaults.model_fields_set and provider.min_interval_s is not None:
         floor_s = parse_duration(defaults.min_interval)
         if provider.min_interval_s < floor_s:
             yield _doubt((*path, "min_interval"), f"the provider asks for {format_duration(floor_s)} between polls")
+    if provider.max_interval_s is not None and provider.max_interval_s < bounds.min_interval_s:
+        shown = format_duration(bounds.min_interval_s)
+        yield _doubt((*path, "max_interval"), f"is shorter than the {shown} that are kept between polls")
     if defaults.rate and provider.rate:
         limit = Rate.parse(defaults.rate)
         if provider.rate.limit / provider.rate.window_s > limit.limit / limit.window_s:
             yield _doubt((*path, "rate"), f"the provider allows {defaults.rate}")
+    yield from _deadline_doubts(provider, defaults, detection_lag_s)
+
+
+def _deadline_doubts(provider: config.Provider, defaults: DefaultValues, detection_lag_s: float) -> Iterator[Problem]:
+    """Yield a doubt about a deadline, the provider's or its description's, that comes before the first look."""
+    path, followed = ("providers", provider.name), following(provider, defaults, detection_lag_s)
+    expected = Outlook(prior(followed.typical_s), age_s=0.0)
+    first_s = next_poll(expected, followed.bounds, Contention(), now=0.0, deadline=math.inf, hint_s=None, sample=0.0)
+    shown = format_duration(first_s)
     if provider.deadline_s is not None:
-        expected = Outlook(prior(followed.typical_s), age_s=0.0)
-        first_s = next_poll(
-            expected, followed.bounds, Contention(), now=0.0, deadline=math.inf, hint_s=None, sample=0.0
-        )
         if provider.deadline_s < first_s:
-            shown = format_duration(first_s)
             yield _doubt((*path, "deadline"), f"is shorter than the {shown} after which a job is first looked at")
+    elif parse_duration(defaults.deadline) < first_s:
+        message = f"a job is first looked at after {shown}, but its watch ends after {defaults.deadline}"
+        yield _doubt((*path, "min_interval"), message)
 
 
 def _doubt(path: tuple[str, ...], message: str) -> Problem:

@@ -89,6 +89,20 @@ def test_a_deadline_before_the_first_look_is_doubted(check):
     assert check('[providers.getimg]\napi_key = { env = "KEY" }\ndeadline = "20s"\n') == []
 
 
+def test_a_first_look_after_the_deadline_that_holds_is_doubted(check):
+    """The preset's deadline of 6 hours is not in the file, the interval that contradicts it is."""
+    (told,) = check('[providers.getimg]\napi_key = { env = "KEY" }\nmin_interval = "10h"\nmax_interval = "11h"\n')
+
+    assert told == "config.toml:3:1: warning: a job is first looked at after 10h00m, but its watch ends after 6h"
+
+
+def test_a_longest_interval_below_the_shortest_is_doubted(check):
+    """Whichever of the two stands in the file: here the shortest is Runway's own."""
+    (told,) = check('[providers.runway]\napi_key = { env = "KEY" }\nmax_interval = "2s"\n')
+
+    assert told == "config.toml:3:1: warning: is shorter than the 5s that are kept between polls"
+
+
 def test_an_interval_that_the_provider_documents_holds_whatever_lag_is_wanted(check, tmp_path):
     """Relay's own default of a second gives way to a shorter lag."""
     check(
