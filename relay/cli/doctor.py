@@ -78,9 +78,10 @@ def doctor(ctx: click.Context, config_path: Path | None, as_json: bool) -> int:
 
 def _tell(finding: Finding) -> None:
     colour = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}[finding.level]
-    click.echo(f"{click.style(f'{finding.level:<5}', fg=colour)} {finding.subject}: {one_line(finding.detail, 1000)}")
-    if finding.mend:
-        click.echo(f"      {finding.mend}")
+    mend = f"  ->  {finding.mend}" if finding.mend else ""
+    click.echo(
+        f"{click.style(f'{finding.level:<5}', fg=colour)} {finding.subject}: {one_line(finding.detail, 1000)}{mend}"
+    )
 
 
 def _examination(client: Client, config_path: Path | None) -> Iterator[Finding]:

@@ -222,11 +222,12 @@ def test_without_a_token_the_rest_is_still_examined(examine: Examine, api: Scrip
     assert found["daemon"] == [("WARN", "tells no more: send a token", "RELAY_TOKEN=rly_... relay doctor")]
 
 
-def test_people_read_one_line_a_finding_and_the_remedy_below(api: ScriptedApi, config: Path) -> None:
+def test_people_read_one_line_a_finding_with_its_remedy(api: ScriptedApi, config: Path) -> None:
     (config.parent / "key").chmod(0o640)
 
     told = CliRunner().invoke(cli, ["--url", api.url, "doctor", "--config", str(config)], standalone_mode=False).output
 
     key = config.parent / "key"
-    assert f"WARN  providers.getimg.api_key: others may read {key} (mode 640)\n      chmod 600 {key}\n" in told
+    assert f"WARN  providers.getimg.api_key: others may read {key} (mode 640)  ->  chmod 600 {key}\n" in told
     assert "OK    daemon, store: is well\n" in told
+    assert {line.split()[0] for line in told.splitlines()} <= {"OK", "WARN", "FAIL"}
