@@ -283,6 +283,7 @@ class Engine:
             tokens=settings.auth.tokens,
             created=self._created,
             listen_host=settings.server.listen.host,
+            rate=settings.server.rate,
             reload=self.reload,
             measure=self.measure,
         )

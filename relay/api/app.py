@@ -5,11 +5,13 @@ from functools import partial
 import structlog
 from aiohttp import web
 
+from relay.api import repetition
 from relay.api.auth import CALLER
 from relay.api.context import CONTEXT, Context, identify
 from relay.api.openapi import DESCRIBED
 from relay.api.operation import Handler
 from relay.api.operations import OPERATIONS
+from relay.api.pace import PACE, Pace
 from relay.api.problems import ApiProblem, Problem
 from relay.api.server import Conversation
 from relay.core.access import Scope
@@ -18,6 +20,7 @@ from relay.core.errors import Conflict, InvalidValue, NotFound, StoreError
 log = structlog.get_logger("relay.api")
 
 _SCOPES = {operation.handler: operation.scope for operation in OPERATIONS}
+_REPEATABLE = {operation.handler for operation in OPERATIONS if repetition.KEY in operation.takes}
 _ID = "{id:[^{}/]*[_:][^{}/]*}"
 """What tells an id, or provider:job_id, from the name of a collection's operation."""
 _BY_STATUS = {problem.status: problem for problem in Problem}
@@ -25,12 +28,13 @@ _BY_STATUS = {problem.status: problem for problem in Problem}
 
 def build_app(context: Context) -> web.Application:
     """Return the application that serves `context`."""
-    app = web.Application(middlewares=[_occupying, _problems, _authenticated])
+    app = web.Application(middlewares=[_occupying, _problems, _authenticated, _repeated, _problems])
     app[CONTEXT] = context
     app[DESCRIBED] = OPERATIONS
     for operation in OPERATIONS:
         known = web.get if operation.method == "GET" else partial(web.route, operation.method)  # a GET answers HEAD
         app.add_routes([known(operation.path.replace("{id}", _ID), operation.handler)])
+    app[PACE] = Pace()
     app.on_shutdown.append(_close_streams)
     return app
 
@@ -76,7 +80,20 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
 async def _authenticated(request: web.Request, handler: Handler) -> web.StreamResponse:
     scope = _SCOPES.get(request.match_info.handler, Scope.READ)
     if scope is not None:
-        request[CALLER] = await identify(request)
+        caller = request[CALLER] = await identify(request)
+        if caller.name:
+            context = request.app[CONTEXT]
+            request.app[PACE].spend(caller.name, context.rate, context.clock.monotonic())
         if request.match_info.http_exception is None:
             request[CALLER].needs(scope)
     return await handler(request)
+
+
+@web.middleware
+async def _repeated(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer the same request with the same key but once; errors are answers here already, so that they are kept."""
+    if request.method != "POST" or repetition.KEY not in request.headers:
+        return await handler(request)
+    if request.match_info.handler not in _REPEATABLE:
+        raise ApiProblem.of_fields([InvalidValue(repetition.KEY, "is not taken here: the answer is told once")])
+    return await repetition.once(request, handler)

@@ -15,10 +15,11 @@ from relay.core.ports import Store
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever asks; `owner` limits what they see, None sees all."""
+    """Whoever asks: `owner` limits what they see, None sees all; `name` is empty for those without a token."""
 
     scopes: frozenset[Scope]
     owner: str | None = None
+    name: str = ""
 
     def needs(self, scope: Scope) -> None:
         """Raise the problem of a caller who may not do this."""
@@ -94,7 +95,7 @@ def _known(token: Token | None, now: float) -> Caller:
     refusal = token.refusal(now)
     if refusal is not None:
         raise _unauthenticated(refusal)
-    return Caller(token.scopes, None if Scope.ADMIN in token.scopes else token.name)
+    return Caller(token.scopes, None if Scope.ADMIN in token.scopes else token.name, token.name)
 
 
 def _unauthenticated(detail: str) -> ApiProblem:

@@ -84,6 +84,7 @@ class Context:
     tokens: Collection[Token]
     created: CreatedTokens
     listen_host: str
+    rate: Rate
     reload: Callable[[], Awaitable[Changes]]
     measure: Callable[[], Awaitable[Vitals]]
 

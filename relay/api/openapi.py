@@ -21,14 +21,19 @@ DESCRIBED: web.AppKey[tuple[Operation, ...]] = web.AppKey("described", tuple)
 _REFERENCE = "#/components/schemas/{model}"
 _JSON, _PROBLEM = "application/json", "application/problem+json"
 _ANYWHERE = (Problem.MALFORMED, Problem.INTERNAL, Problem.UNAVAILABLE)
-_WITH_TOKENS = (Problem.UNAUTHENTICATED, Problem.FORBIDDEN)
-_PASSING = (Problem.UNAVAILABLE,)
+_WITH_TOKENS = (Problem.UNAUTHENTICATED, Problem.FORBIDDEN, Problem.RATE_LIMITED)
+_PASSING = (Problem.UNAVAILABLE, Problem.RATE_LIMITED)
 """Those that come with the time after which to try again."""
 _HEADERS: Mapping[str, dict[str, Any]] = {
+    "ETag": {"description": "Changes with the answer.", "schema": {"type": "string"}},
     "Location": {"description": "The path of the watch.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer", "minimum": 1}},
 }
-_TAKEN = {"Last-Event-ID": "Where the stream that broke off was; browsers send it by themselves."}
+_TAKEN = {
+    "Idempotency-Key": "The same request with the same key is done once, and answered alike, for a day.",
+    "If-None-Match": "The tag of an answer that is known: 304 where it is the same still.",
+    "Last-Event-ID": "Where the stream that broke off was; browsers send it by themselves.",
+}
 _PATH_PARAMETERS = {
     "id": "An id; of a watch also as provider:job_id.",
     "name": "A name of the configuration.",
@@ -166,7 +171,7 @@ def _problems(operation: Operation) -> tuple[Problem, ...]:
 
 def _first_line(shape: type | str | None) -> str:
     if shape is None or isinstance(shape, str):
-        return "Done." if shape is None else "The text."
+        return "Nothing more." if shape is None else "The text."
     return (shape.__doc__ or "").splitlines()[0]
 
 

@@ -3,6 +3,7 @@
 from relay.api import answers, deliveries, events, health, openapi, surroundings, tokens, watches
 from relay.api.operation import Operation
 from relay.api.problems import Problem
+from relay.api.repetition import KEY
 from relay.api.requests import (
     BatchRequest,
     DeliveriesQuery,
@@ -14,7 +15,8 @@ from relay.api.requests import (
 )
 from relay.core.access import Scope
 
-_BODY = (Problem.TOO_LARGE, Problem.UNSUPPORTED_MEDIA)
+_BODY = (Problem.TOO_LARGE, Problem.TOO_SLOW, Problem.UNSUPPORTED_MEDIA)
+_REPEATED = (Problem.KEY_UNDER_WAY, Problem.KEY_REUSED, Problem.INVALID)
 
 OPERATIONS = (
     Operation(
@@ -25,8 +27,9 @@ OPERATIONS = (
         Scope.WATCH,
         {201: answers.WatchShown, 200: answers.WatchShown},
         body=WatchRequest,
-        problems=(Problem.CONFLICT, *_BODY),
+        problems=(*_REPEATED, Problem.CONFLICT, *_BODY),
         headers={201: ("Location",), 200: ("Location",)},
+        takes=(KEY,),
     ),
     Operation(
         "POST",
@@ -36,7 +39,8 @@ OPERATIONS = (
         Scope.WATCH,
         {200: answers.BatchShown},
         body=BatchRequest,
-        problems=_BODY,
+        problems=(*_REPEATED, *_BODY),
+        takes=(KEY,),
     ),
     Operation(
         "GET",
@@ -53,9 +57,11 @@ OPERATIONS = (
         watches.show,
         "Show a watch, by its id or as provider:job_id; with `wait`, once it has ended.",
         Scope.READ,
-        {200: answers.WatchShown},
+        {200: answers.WatchShown, 304: None},
         query=WatchQuery,
         problems=(Problem.NOT_FOUND,),
+        headers={200: ("ETag",), 304: ("ETag",)},
+        takes=("If-None-Match",),
     ),
     Operation(
         "DELETE",
@@ -73,7 +79,8 @@ OPERATIONS = (
         "Look at a job now rather than when the schedule would.",
         Scope.WATCH,
         {202: answers.WatchShown},
-        problems=(Problem.NOT_FOUND, Problem.CONFLICT),
+        problems=(*_REPEATED, Problem.NOT_FOUND, Problem.CONFLICT),
+        takes=(KEY,),
     ),
     Operation(
         "GET",
@@ -109,7 +116,8 @@ OPERATIONS = (
         "Deliver again, under the same id.",
         Scope.WATCH,
         {202: answers.DeliveryShown},
-        problems=(Problem.NOT_FOUND, Problem.CONFLICT),
+        problems=(*_REPEATED, Problem.NOT_FOUND, Problem.CONFLICT),
+        takes=(KEY,),
     ),
     Operation(
         "GET",
@@ -146,7 +154,11 @@ OPERATIONS = (
         "Send a test event at once, and tell what became of it.",
         Scope.ADMIN,
         {200: answers.TrialShown},
-        problems=(Problem.NOT_FOUND,),
+        problems=(
+            *_REPEATED,
+            Problem.NOT_FOUND,
+        ),
+        takes=(KEY,),
     ),
     Operation(
         "POST",
@@ -190,7 +202,11 @@ OPERATIONS = (
         "Take over the configuration on disk, all of it or nothing.",
         Scope.ADMIN,
         {200: answers.ReloadShown},
-        problems=(Problem.CONFIG_REFUSED,),
+        problems=(
+            *_REPEATED,
+            Problem.CONFIG_REFUSED,
+        ),
+        takes=(KEY,),
     ),
     Operation("GET", "/healthz", health.healthz, "Tell that the process answers.", None, {200: answers.Alive}),
     Operation(

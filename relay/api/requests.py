@@ -1,5 +1,6 @@
 """Reading requests: bodies and query parameters, each by its model."""
 
+import asyncio
 import re
 from typing import Annotated, Literal, TypeVar, get_origin
 
@@ -16,6 +17,8 @@ from relay.core.observation import Status
 MAX_BODY = 256 * 1024
 MAX_BATCH_BODY = 4 * 1024 * 1024
 MAX_BATCH = 1000
+BODY_S = 20.0
+BODY: web.RequestKey[bytes] = web.RequestKey("body", bytes)
 MAX_PAGE = 500
 _MAX_DEADLINE_S = 366 * 86400.0
 
@@ -181,19 +184,37 @@ def _parameter_errors(error: ValidationError) -> list[InvalidValue]:
     return list(found.values())
 
 
-async def read_json(request: web.Request, model: type[ModelT], limit: int) -> ModelT:
-    """Return the body as `model`; raises ApiProblem for one that is too large, not JSON, or not valid."""
-    if request.content_type != "application/json":
-        raise ApiProblem(Problem.UNSUPPORTED_MEDIA, "send the body with Content-Type: application/json")
+async def read_body(request: web.Request, limit: int) -> bytes:
+    """Return the body, however often it is asked for; raises ApiProblem for one that is too large, or too slow."""
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
+    if BODY not in request:
+        try:
+            async with asyncio.timeout(BODY_S):
+                request[BODY] = await _read(request, limit)
+        except TimeoutError:
+            headers = {"Connection": "close"}
+            raise ApiProblem(Problem.TOO_SLOW, f"a body has {BODY_S:.0f} s to arrive", headers=headers) from None
+    if len(request[BODY]) > limit:
+        raise _too_large(limit)
+    return request[BODY]
+
+
+async def _read(request: web.Request, limit: int) -> bytes:
     body = bytearray()
     async for chunk in request.content.iter_any():
         body += chunk
         if len(body) > limit:
             raise _too_large(limit)
+    return bytes(body)
+
+
+async def read_json(request: web.Request, model: type[ModelT], limit: int) -> ModelT:
+    """Return the body as `model`; raises ApiProblem for one that is too large, not JSON, or not valid."""
+    if request.content_type != "application/json":
+        raise ApiProblem(Problem.UNSUPPORTED_MEDIA, "send the body with Content-Type: application/json")
     try:
-        return model.model_validate_json(bytes(body))
+        return model.model_validate_json(await read_body(request, limit))
     except ValidationError as error:
         raise invalid(error) from error
 

@@ -10,6 +10,7 @@ from relay.api.answers import BatchAccepted, BatchRefused, BatchShown, WatchPage
 from relay.api.auth import Caller, caller_of
 from relay.api.context import CONTEXT, Context, Followed
 from relay.api.problems import ApiProblem, Problem
+from relay.api.repetition import unless_known
 from relay.api.requests import (
     MAX_BATCH_BODY,
     MAX_BODY,
@@ -202,7 +203,7 @@ async def show(request: web.Request) -> web.Response:
     view = await visible(context, caller, request.match_info["id"])
     if wait_s > 0 and not view.watch.status.terminal:
         view = await _wait(context, view.watch.id, wait_s)
-    return web.json_response(shown(context, view))
+    return unless_known(request, shown(context, view))
 
 
 async def _wait(context: Context, watch_id: str, wait_s: float) -> WatchView:

@@ -8,7 +8,7 @@ from relay.config.values import Config
 
 _TABLES = ("providers", "destinations")
 _NO_SETTINGS = frozenset({"path", "warnings", *_TABLES})
-_FIXED = {"server": ("grace_s",), "store": (), "egress": ()}
+_FIXED = {"server": ("grace_s", "rate"), "store": (), "egress": ()}
 """Sections that hold for as long as the process lives, each with its fields that do not."""
 
 

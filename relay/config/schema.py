@@ -303,6 +303,7 @@ class ServerTable(Table):
     listen: ListenText = _default("127.0.0.1:8377")
     socket: SocketPath = _default("relay.sock")
     grace: Duration = _default("30s")
+    rate: RateText = _default("60000/m")
 
 
 class LogTable(Table):

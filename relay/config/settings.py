@@ -54,7 +54,9 @@ def build(table: ConfigTable, path: Path, env: Mapping[str, str]) -> Config:
     signing = _signing(("callbacks",), table.callbacks, table.callbacks.secret, state, env)
     return Config(
         path=path,
-        server=Server(table.server.listen, _socket(table.server.socket, state, env), table.server.grace),
+        server=Server(
+            table.server.listen, _socket(table.server.socket, state, env), table.server.grace, table.server.rate
+        ),
         log=Log(table.log.level, table.log.format),
         store=Store(table.store.url, store_path(table.store.url, path.parent, env)),
         auth=Auth(

@@ -45,12 +45,14 @@ class Listen:
 class Server:
     """`socket` is for this machine, None where there shall be none.
 
-    `grace_s` is how long a stopping daemon waits for what is under way.
+    `grace_s` is how long a stopping daemon waits for what is under way, `rate`
+    what a token may ask.
     """
 
     listen: Listen
     socket: Path | None
     grace_s: float
+    rate: Rate
 
 
 @dataclass(frozen=True, slots=True)

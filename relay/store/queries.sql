@@ -312,3 +312,25 @@ SELECT * FROM tokens ORDER BY created_at, id;
 
 -- name: revoke_token
 UPDATE tokens SET revoked_at = coalesce(revoked_at, :now) WHERE id = :id RETURNING *;
+
+-- name: forget_old_answers
+DELETE FROM kept_answers WHERE (caller, key) IN (
+    SELECT caller, key FROM kept_answers WHERE asked_at < :asked_before ORDER BY asked_at LIMIT :limit
+);
+
+-- name: claim_answer
+INSERT INTO kept_answers (caller, key, request, asked_at) VALUES (:caller, :key, :request, :now)
+ON CONFLICT DO NOTHING
+RETURNING key;
+
+-- name: kept_answer
+SELECT request, status, headers, body FROM kept_answers WHERE caller = :caller AND key = :key;
+
+-- name: keep_answer
+UPDATE kept_answers SET status = :status, headers = :headers, body = :body WHERE caller = :caller AND key = :key;
+
+-- name: give_up_answer
+DELETE FROM kept_answers WHERE caller = :caller AND key = :key AND status IS NULL;
+
+-- name: give_up_answers
+DELETE FROM kept_answers WHERE status IS NULL;

@@ -10,6 +10,7 @@ from relay.core.event import Event
 from relay.core.hazard import BINS
 from relay.core.learning import Evidence, Kind, Phase
 from relay.core.observation import Job, Status
+from relay.core.ports import KeptAnswer
 from relay.core.standing import Footing, Standing
 from relay.core.watch import Continue, NewWatch, Target, Watch
 from relay.store.writer import Row
@@ -187,6 +188,11 @@ def token_columns(token: Token) -> dict[str, object]:
         "created_at": token.created_at,
         "expires_at": token.expires_at,
     }
+
+
+def kept_answer(row: Row) -> KeptAnswer:
+    """Return the kept answer of a row."""
+    return KeptAnswer(row["request"], row["status"], json.loads(row["headers"] or "{}"), row["body"] or "")
 
 
 def poll_columns(transition: Continue, now: float) -> dict[str, object]:

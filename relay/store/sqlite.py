@@ -27,6 +27,7 @@ from relay.core.ports import (
     Demand,
     Ending,
     EventFilter,
+    KeptAnswer,
     Outgoing,
     WatchFilter,
     WatchView,
@@ -39,6 +40,9 @@ from relay.store.opening import FileLock, connect, open_writer
 from relay.store.outbox import insert_deliveries, insert_event
 from relay.store.sql import queries
 from relay.store.writer import Row, Timed, Transaction, Writer
+
+_FORGOTTEN_AT_ONCE = 100
+"""More than come in: each request that is kept forgets some that are old."""
 
 
 @asynccontextmanager
@@ -428,12 +432,39 @@ class SqliteStore:
 
         return await self._writer.commit(write)
 
+    # requests that may come again
+
+    async def claim_answer(
+        self, caller: str, key: str, request: str, now: float, *, asked_before: float
+    ) -> KeptAnswer | None:
+        """See Store."""
+
+        async def write(transaction: Transaction) -> KeptAnswer | None:
+            await transaction.fetch("forget_old_answers", asked_before=asked_before, limit=_FORGOTTEN_AT_ONCE)
+            if await transaction.fetch("claim_answer", caller=caller, key=key, request=request, now=now):
+                return None
+            return rows.kept_answer((await transaction.fetch("kept_answer", caller=caller, key=key))[0])
+
+        return await self._writer.commit(write)
+
+    async def keep_answer(self, caller: str, key: str, answer: KeptAnswer) -> None:
+        """See Store."""
+        columns = {"status": answer.status, "headers": rows.text(answer.headers), "body": answer.body}
+        await self._writer.commit(
+            lambda transaction: transaction.fetch("keep_answer", caller=caller, key=key, **columns)
+        )
+
+    async def give_up_answer(self, caller: str, key: str) -> None:
+        """See Store."""
+        await self._writer.commit(lambda transaction: transaction.fetch("give_up_answer", caller=caller, key=key))
+
     async def release_leases(self) -> None:
         """See Store."""
 
         async def write(transaction: Transaction) -> None:
             await transaction.fetch("release_watch_leases")
             await transaction.fetch("release_delivery_leases")
+            await transaction.fetch("give_up_answers")
 
         await self._writer.commit(write)
 

@@ -14,6 +14,7 @@ from relay.api import Context, CreatedTokens, Followed, Listener, NamedDestinati
 from relay.clock import SystemClock
 from relay.config import Changes, Difference
 from relay.core.access import Scope, Token
+from relay.core.budget import Rate
 from relay.core.delivery import Verdict, VerdictKind
 from relay.core.errors import InvalidValue, RelayError
 from relay.core.event import outcome_event
@@ -82,6 +83,7 @@ class Api:
             tokens=tokens,
             created=CreatedTokens(store),
             listen_host="127.0.0.1",
+            rate=Rate(60000, 60.0),
             reload=self.reload,
             measure=self.measure,
         )

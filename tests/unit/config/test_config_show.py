@@ -32,6 +32,7 @@ to = ["hook"]
         "server.listen": ('"127.0.0.1:8377"', "default"),
         "server.socket": ('"relay.sock"', "default"),
         "server.grace": ('"30s"', "default"),
+        "server.rate": ('"60000/m"', "default"),
         "log.level": ('"info"', "default"),
         "log.format": ('"auto"', "default"),
         "store.url": ('"sqlite:///relay.db"', "default"),
