@@ -5,8 +5,9 @@ Secrets stay references until they are read.
 """
 
 from relay.config.changes import Changes, Difference, changes
+from relay.config.fields import web_url
 from relay.config.loading import ConfigInvalid, find, load
-from relay.config.schema import config_schema, web_url
+from relay.config.schema import config_schema
 from relay.config.secrets import Plain, Secret, SecretUnreadable, ensure_signing_secret, read_signing_secret, resolve
 from relay.config.show import Setting, settings_in_force, toml
 from relay.config.signing import Signing, read_signers, read_signing_key

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from relay.config.fields import web_url
 from relay.config.schema import (
     AuthTable,
     ConfigTable,
@@ -29,7 +30,6 @@ from relay.config.schema import (
     ServerTable,
     StoreTable,
     Table,
-    web_url,
 )
 from relay.config.secrets import WAYS_OUT
 from relay.config.settings import build_provider, store_path, template_source

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from relay.config.fields import TemplateFile
 from relay.config.schema import (
     BasicAuthTable,
     CallbacksTable,
@@ -13,7 +14,6 @@ from relay.config.schema import (
     QuietTable,
     RetryTable,
     RouteTable,
-    TemplateFile,
 )
 from relay.config.secrets import Plain, Reference, Secret
 from relay.config.signing import Signing
