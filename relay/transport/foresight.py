@@ -31,6 +31,8 @@ class Foresight:
         """Learn about `names`, within a second."""
         now = self._clock.monotonic()
         unknown = {name for name in names if self._known.get(name, (0.0, None))[0] <= now}
+        if not unknown:
+            return
         if len(self._known) > _MOST_REMEMBERED:
             self._known.clear()
         try:
