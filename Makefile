@@ -2,12 +2,13 @@
 # make test   everything that CI checks
 # make docs   the pages of docs/reference, from the code
 # make bench-startup   how fast the command line starts
+# make bench-schedule  how well polls are placed, against the best that can be done
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs bench-startup clean
+.PHONY: demo test check docs bench-startup bench-schedule clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/relay demo
@@ -22,6 +23,9 @@ docs: $(VENV)/.runtime
 
 bench-startup: $(VENV)/.runtime
 	$(BIN)/python bench/startup.py
+
+bench-schedule: $(VENV)/.bench
+	$(BIN)/python -m bench.schedule
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -40,6 +44,10 @@ $(VENV)/.runtime: requirements.txt pyproject.toml | $(BIN)/python
 
 $(VENV)/.dev: requirements-dev.txt requirements.txt pyproject.toml | $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+$(VENV)/.bench: requirements-bench.txt requirements.txt pyproject.toml | $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	touch $@
 
 clean:
