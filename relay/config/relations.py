@@ -21,6 +21,7 @@ from relay.config.schema import (
     AuthTable,
     ConfigTable,
     DestinationTable,
+    HeartbeatTable,
     MatchTable,
     ProviderTable,
     QuietTable,
@@ -108,6 +109,9 @@ def errors_in(data: Mapping[str, Any], around: Surroundings) -> Iterator[Problem
     for path, retry in _retries(data):
         yield from _order_errors(path, ("first", retry.first), ("max_gap", retry.max_gap))
     yield from _route_errors(data)
+    heartbeat = _sound(HeartbeatTable, data.get("heartbeat", {}))
+    if heartbeat and isinstance(heartbeat.url, str):
+        yield from _url_errors(("heartbeat", "url"), heartbeat.url)
 
 
 def warnings_in(table: ConfigTable) -> Iterator[Problem]:
@@ -220,10 +224,7 @@ def _destination_errors(name: str, destination: DestinationTable) -> Iterator[Pr
             yield Problem((*path, key), f'"{key}" is for the {types} only')
     if destination.type == "callback":
         if isinstance(destination.url, str):
-            try:
-                web_url(destination.url)
-            except ValueError as error:
-                yield Problem((*path, "url"), f'"url" {error}')
+            yield from _url_errors((*path, "url"), destination.url)
         yield from _signing_errors(path, destination)
         yield from _payload_errors(path, destination)
         return
@@ -305,6 +306,13 @@ def _match_errors(path: KeyPath, match: MatchTable) -> Iterator[Problem]:
 def _order_errors(path: KeyPath, low: tuple[str, float | None], high: tuple[str, float | None]) -> Iterator[Problem]:
     if low[1] is not None and high[1] is not None and low[1] > high[1]:
         yield Problem((*path, low[0]), f'"{low[0]}" must not be longer than "{high[0]}"')
+
+
+def _url_errors(path: KeyPath, url: str) -> Iterator[Problem]:
+    try:
+        web_url(url)
+    except ValueError as error:
+        yield Problem(path, f'"url" {error}')
 
 
 def _name_errors(path: KeyPath, name: str) -> Iterator[Problem]:

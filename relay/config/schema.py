@@ -204,7 +204,7 @@ class RetentionTable(Table):
 class HeartbeatTable(Table):
     """A sign of life for a monitor elsewhere."""
 
-    url: SecretReference | None = None
+    url: DestinationUrl | None = None
     every: PositiveDuration = _default("1m")
 
 

@@ -10,6 +10,7 @@ from relay.config.schema import (
     ConfigTable,
     DestinationTable,
     EgressTable,
+    HeartbeatTable,
     ProviderTable,
     QuietTable,
     RetryTable,
@@ -80,10 +81,7 @@ def build(table: ConfigTable, path: Path, env: Mapping[str, str]) -> Config:
         routes=tuple(map(_route, table.routes)),
         schedule=Schedule(table.schedule.detection_lag),
         retention=Retention(table.retention.watches),
-        heartbeat=Heartbeat(
-            Secret(("heartbeat", "url"), table.heartbeat.url, path.parent, env) if table.heartbeat.url else None,
-            table.heartbeat.every,
-        ),
+        heartbeat=_heartbeat(table.heartbeat, path.parent, env),
     )
 
 
@@ -99,6 +97,12 @@ def _state_folder(folder: Path, env: Mapping[str, str]) -> Path:
 def _socket(path: str, state: Path, env: Mapping[str, str]) -> Path | None:
     runtime = Path(env["RUNTIME_DIRECTORY"].split(":")[0]) if env.get("RUNTIME_DIRECTORY") else state
     return None if path == "off" else runtime / path
+
+
+def _heartbeat(table: HeartbeatTable, folder: Path, env: Mapping[str, str]) -> Heartbeat:
+    if table.url is None or isinstance(table.url, str):
+        return Heartbeat(Plain(table.url) if table.url else None, table.every)
+    return Heartbeat(Secret(("heartbeat", "url"), table.url, folder, env), table.every)
 
 
 def _egress(table: EgressTable, folder: Path, env: Mapping[str, str]) -> Egress:

@@ -13,6 +13,7 @@ from relay.config.sources import Sources
 from relay.config.values import Provider
 from relay.diagnostics import Path as KeyPath
 
+_WITH_URLS = frozenset({"destinations", "heartbeat"})
 _HIDDEN = '"***"'
 
 
@@ -87,7 +88,7 @@ def _dotted(path: KeyPath) -> str:
 
 
 def _shown(name: str, value: object, path: KeyPath) -> str:
-    may_hold_secret = name == "hash" or (name == "url" and path[0] == "destinations" and isinstance(value, str))
+    may_hold_secret = name == "hash" or (name == "url" and path[0] in _WITH_URLS and isinstance(value, str))
     return _HIDDEN if may_hold_secret else toml(value)
 
 

@@ -198,7 +198,7 @@ class Retention:
 class Heartbeat:
     """Where a sign of life goes, and how often; without `url`, nowhere."""
 
-    url: Secret | None
+    url: Secret | Plain | None
     every_s: float
 
 
@@ -229,7 +229,7 @@ class Config:
         """Every secret that is referred to, each once."""
         found = list(self.callbacks.signing.secrets)
         found += [self.egress.proxy] if isinstance(self.egress.proxy, Secret) else []
-        found += [self.heartbeat.url] if self.heartbeat.url else []
+        found += [self.heartbeat.url] if isinstance(self.heartbeat.url, Secret) else []
         for provider in self.providers.values():
             found += provider.secrets.values()
         for destination in self.destinations.values():

@@ -211,3 +211,13 @@ def test_a_control_character_never_reaches_the_terminal(report):
     """An escape sequence in the file, legal or not, is not played back."""
     assert "\x1b" not in report('[server]\n"\\u001b[31mred" = 1\nlisten = "a\\u001b[31m"\n')
     assert "\x1b" not in report("[server]\nx = \x1b[31m\n")
+
+
+def test_a_heartbeat_s_address_may_stand_in_the_file_but_must_be_one(report, load_text):
+    """It is shown nowhere all the same: whoever knows it can keep the alarm silent."""
+    assert 'config.toml:2:1: error: "url" must be a URL' in report('[heartbeat]\nurl = "monitor"\n')
+    config = load_text('[heartbeat]\nurl = "https://monitor.test/ping/1234"\nevery = "30s"\n')
+
+    assert config.heartbeat.url.read() == "https://monitor.test/ping/1234"
+    assert config.heartbeat.every_s == 30.0
+    assert "1234" not in repr(config)
