@@ -22,12 +22,9 @@ class Chats:
         """Take these for the lanes of chats from now on."""
         self._services = services
 
-    def taken(self, under_way: Mapping[str, int], *, per_lane: int, now: float) -> dict[str, int]:
-        """Return how many of its `per_lane` places each lane has taken; a chat has one in all, and none at rest."""
-        taken = dict(under_way)
-        for lane in self._services:
-            taken[lane] = per_lane if lane in under_way or self._rests_until(lane) > now else per_lane - 1
-        return taken
+    def limits(self, now: float) -> dict[str, int]:
+        """Return how many places the lane of each chat has: one in all, and none at rest."""
+        return {lane: int(self._rests_until(lane) <= now) for lane in self._services}
 
     def told(self, lane: str, *, widest_s: float, now: float) -> None:
         """Open the window after a message."""

@@ -8,15 +8,18 @@ from dataclasses import dataclass, replace
 import structlog
 
 from relay.chats import Chats
+from relay.core.condition import Change, Finding
 from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement, Trigger, Verdict, VerdictKind
 from relay.core.digest import MOST_TOLD, settle_together, takes_company
 from relay.core.errors import StoreError
 from relay.core.etiquette import Sign
+from relay.core.event import DESTINATION_NEWS, EXHAUSTED, exhausted_event, tells_of_deliveries
 from relay.core.http import Fault, Request, Response, TransportError
 from relay.core.instant import iso
-from relay.core.ports import Clock, Destination, Entropy, Outgoing, Store, Transport
+from relay.core.ports import Clock, Destination, Entropy, News, Outgoing, Store, Transport
 from relay.core.quiet import QuietHours
 from relay.core.retry import RetryPolicy
+from relay.core.routing import Route, operator_targets
 from relay.core.text import clean
 from relay.core.watch import Target
 from relay.metrics import Metrics
@@ -26,9 +29,13 @@ log = structlog.get_logger("relay.dispatcher")
 ATTEMPT_TIMEOUT_S = 20.0
 MAX_RESPONSE_BYTES = 16 * 1024
 KEPT_RESPONSE_CHARACTERS = 2000
-CONCURRENCY = 128
+CONCURRENCY = 256
 LANE_CONCURRENCY = 16
 """Attempts under way to one host: a hung one holds these, and no more."""
+FAILING_LANE_CONCURRENCY = 2
+"""The same, once attempts there came to nothing."""
+RETRY_CONCURRENCY = 192
+"""Attempts under way that are not the first: the other places are for news."""
 _LEASE_S = ATTEMPT_TIMEOUT_S + 15
 _LONGEST_WAIT_S = 30.0
 _SIGNS = {Fault.LOCAL: Sign.UNKNOWN, Fault.FORBIDDEN_ADDRESS: Sign.REFUSES}
@@ -79,6 +86,7 @@ class Dispatcher:
         entropy: Entropy,
         metrics: Metrics,
         chats: Mapping[str, str] | None = None,
+        routes: Sequence[Route] = (),
     ) -> None:
         self.wakeup = asyncio.Event()
         self.ticked_at = clock.monotonic()
@@ -88,7 +96,9 @@ class Dispatcher:
         self._entropy = entropy
         self._metrics = metrics
         self._busy: Counter[str] = Counter()
+        self._retrying = 0
         self._chats = Chats(chats or {})
+        self._routes = routes
         self._stopping = False
 
     @property
@@ -96,9 +106,11 @@ class Dispatcher:
         """How many attempts have not been answered."""
         return self._busy.total()
 
-    def adopt(self, resolve: Callable[[Target], Outlet | None], chats: Mapping[str, str]) -> None:
-        """Find outlets by another function from now on; attempts under way keep theirs."""
-        self._resolve = resolve
+    def adopt(
+        self, resolve: Callable[[Target], Outlet | None], chats: Mapping[str, str], routes: Sequence[Route]
+    ) -> None:
+        """Find outlets and operators by these from now on; attempts under way keep theirs."""
+        self._resolve, self._routes = resolve, routes
         self._chats.adopt(chats)
         self.wakeup.set()
 
@@ -146,22 +158,32 @@ class Dispatcher:
         if room <= 0:
             return []
         now = self._clock.now()
-        taken = self._chats.taken(self._busy, per_lane=LANE_CONCURRENCY, now=self._clock.monotonic())
+        await self._store.release_held(now)
         claimed = await self._store.claim_due_deliveries(
-            now, until=now + _LEASE_S, limit=room, per_lane=LANE_CONCURRENCY, busy=taken
+            now,
+            until=now + _LEASE_S,
+            limit=room,
+            per_lane=LANE_CONCURRENCY,
+            per_failing_lane=FAILING_LANE_CONCURRENCY,
+            retries=max(RETRY_CONCURRENCY - self._retrying, 0),
+            limits=self._chats.limits(self._clock.monotonic()),
+            busy=self._busy,
         )
         self._busy.update(outgoing.delivery.target.lane for outgoing in claimed)
+        self._retrying += sum(outgoing.delivery.attempts > 0 for outgoing in claimed)
         return claimed
 
     async def _deliver(self, outgoing: Outgoing) -> None:
         try:
             try:
                 message = await self._awake(await self._message(outgoing))
-                settled = await self._attempt(message) if message else []
+                settled, finding = await self._attempt(message) if message else ([], None)
             finally:  # the commit needs no place: those are for requests
-                self._leave(outgoing.delivery.target.lane)
+                self._leave(outgoing.delivery)
             if settled:
-                await self._store.settle_attempts(settled)
+                change = await self._store.settle_attempts(settled, finding, self._news(message, settled))
+                if change is not None:
+                    self._report_change(outgoing.delivery.target, change)
             for item, (attempt, settlement) in zip(message, settled, strict=True):
                 self._report(item.delivery, attempt, settlement.state, told_with=len(message) - 1)
         except StoreError as error:  # its lease runs out, and it is sent again under the same id
@@ -192,15 +214,17 @@ class Dispatcher:
                 log.info("delivery.postponed", delivery_id=delivery_id, until=iso(until))
         return [item for item in message if item.delivery.id not in waits]
 
-    def _leave(self, lane: str) -> None:
+    def _leave(self, delivery: Delivery) -> None:
         """Give up a place in a lane."""
+        lane = delivery.target.lane
+        self._retrying -= delivery.attempts > 0
         self._busy[lane] -= 1
         if not self._busy[lane]:
             del self._busy[lane]
         self.wakeup.set()
 
-    async def _attempt(self, message: Sequence[Outgoing]) -> list[tuple[Attempt, Settlement]]:
-        """Send once; return what happened, and what it makes of each delivery."""
+    async def _attempt(self, message: Sequence[Outgoing]) -> tuple[list[tuple[Attempt, Settlement]], Finding | None]:
+        """Send once; return what happened, what it makes of each delivery, and what it tells of the destination."""
         started, started_at = self._clock.monotonic(), self._clock.now()
         target = message[0].delivery.target
         outlet = self._resolve(target)
@@ -238,7 +262,53 @@ class Dispatcher:
             )
             for delivery in deliveries
         ]
-        return list(zip(attempts, settlements, strict=True))
+        settled = list(zip(attempts, settlements, strict=True))
+        return settled, None if outlet is None else self._finding(message[0], verdict, settlements[0])
+
+    def _finding(self, outgoing: Outgoing, verdict: Verdict, settlement: Settlement) -> Finding | None:
+        """Return what an attempt tells of its destination, where that is news."""
+        sign = verdict.sign
+        if sign is Sign.UNKNOWN or (sign in (Sign.WORKS, Sign.ANSWERS) and not outgoing.troubled):
+            return None
+        return Finding(
+            target=outgoing.delivery.target,
+            sign=sign,
+            at=self._clock.now(),
+            sample=self._entropy.sample(),
+            again_at=None if settlement.state.final else settlement.next_attempt_at,
+            floor_s=verdict.retry_after_s or 0.0,
+            detail=verdict.reason,
+            operators={told: self._operators(told, outgoing.delivery.target) for told in DESTINATION_NEWS},
+        )
+
+    def _operators(self, event_type: str, about: Target) -> tuple[Target, ...]:
+        """Return whom to tell of trouble with a destination: never that destination itself."""
+        wanted = operator_targets(event_type, self._routes)
+        return tuple(target for target in wanted if target.key != about.key)
+
+    def _news(self, message: Sequence[Outgoing], settled: Sequence[tuple[Attempt, Settlement]]) -> list[News]:
+        """Return what operators are told of deliveries that were given up."""
+        now = self._clock.now()
+        return [
+            News(
+                exhausted_event(item.delivery.id, _name(item.delivery.target), item.event, settlement.reason, now),
+                self._operators(EXHAUSTED, item.delivery.target),
+            )
+            for item, (_, settlement) in zip(message, settled, strict=True)
+            if settlement.state is DeliveryState.EXHAUSTED and not tells_of_deliveries(item.event.type)
+        ]
+
+    def _report_change(self, target: Target, change: Change) -> None:
+        """Tell of a change of a destination, and let what was let go or held be looked at."""
+        if change.tell is not None:
+            level = log.info if change.tell == "destination.recovered" else log.warning
+            level(
+                change.tell,
+                destination=target.name or target.lane,
+                condition=str(change.health.condition),
+                detail=change.health.detail,
+            )
+        self.wakeup.set()
 
     def _doubt(self, delivery: Delivery, doubt: str) -> None:
         self._metrics.doubted_messages.labels(delivery.target.name or "callback").inc()
@@ -262,7 +332,7 @@ class Dispatcher:
             "delivery.settled",
             delivery_id=delivery.id,
             watch_id=delivery.watch_id,
-            destination=delivery.target.name or "callback",
+            destination=_name(delivery.target),
             attempt=attempt.number,
             trigger=str(attempt.trigger),
             verdict=str(attempt.verdict),
@@ -288,6 +358,10 @@ async def send(outlet: Outlet, request: Request, clock: Clock) -> tuple[Response
         return None, Verdict(VerdictKind.RETRY, str(error), sign=_SIGNS.get(error.fault, Sign.ABSENT))
     verdict = outlet.destination.verdict(response, clock.now())
     return response, replace(verdict, reason=verdict.reason or request.doubt)
+
+
+def _name(target: Target) -> str:
+    return target.name or "callback"
 
 
 def _kept(response: Response | None) -> str | None:

@@ -11,6 +11,7 @@ from relay import assembly, config, log
 from relay.api import Context, CreatedTokens, Vitals
 from relay.config import Changes, Config
 from relay.core.address import AddressPolicy
+from relay.core.condition import Condition
 from relay.core.errors import RelayError
 from relay.core.ports import Clock, Entropy, Store, Transport
 from relay.core.routing import Route
@@ -96,6 +97,7 @@ class Engine:
             store=ground.store,
             resolve=plan.resolve,
             chats=assembly.chats(settings),
+            routes=plan.routes,
             clock=ground.clock,
             entropy=ground.entropy,
             metrics=ground.metrics,
@@ -168,6 +170,13 @@ class Engine:
         lags = {name: max(now - at, 0.0) if at is not None else 0.0 for name, at in due.items()}
         polls = {name: poller.under_way for name, poller in self.pollers.items()}
         ground.metrics.observe(counts, now)
+        lanes = await ground.store.lanes()
+        ground.metrics.observe_destinations(
+            {
+                name: lanes[name].health.condition if name in lanes else Condition.WORKING
+                for name in self.settings.destinations
+            }
+        )
         ground.metrics.observe_loops(polls, self.dispatcher.under_way, lags, standings)
         return Vitals(
             started_at=self._started_at,
@@ -207,7 +216,7 @@ class Engine:
         if plan.settings.log != self.settings.log:
             log.configure(style=plan.settings.log.format, level=plan.settings.log.level, mask=self._ground.mask)
         self.settings, self._heartbeat_url = plan.settings, plan.heartbeat_url
-        self.dispatcher.adopt(plan.resolve, assembly.chats(plan.settings))
+        self.dispatcher.adopt(plan.resolve, assembly.chats(plan.settings), plan.routes)
         for poller in self._exchange_pollers(plan):
             self._run(poller)
         self.context.adopt(self._context(plan))

@@ -6,6 +6,7 @@ from typing import TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
 
 from relay import __version__
+from relay.core.condition import Condition
 from relay.core.ports import Counts
 from relay.core.standing import Footing, Standing
 
@@ -61,6 +62,11 @@ class Metrics:
             "relay_deliveries_settled_total", "Deliveries that came to an end, by state.", "state"
         )
         self.deliveries = self._gauge("relay_deliveries", "Deliveries that are not delivered, by state.", "state")
+        self.destination_working = self._gauge(
+            "relay_destination_working",
+            "1 where a destination of the configuration takes deliveries, 0 where they are refused or held.",
+            "destination",
+        )
         self.oldest_pending_seconds = self._gauge("relay_oldest_pending_seconds", "Age of the oldest pending delivery.")
 
     def _own_series(self) -> None:
@@ -122,6 +128,11 @@ class Metrics:
         self.attempts_under_way.set(attempts)
         working = {name: standings.get(name, Standing()).footing is Footing.WORKING for name in polls}
         _replace(self.provider_working, working)
+
+    def observe_destinations(self, conditions: Mapping[str, Condition]) -> None:
+        """Take over how each destination of the configuration is."""
+        fine = (Condition.WORKING, Condition.DRAINING)
+        _replace(self.destination_working, {name: condition in fine for name, condition in conditions.items()})
 
     def render(self) -> bytes:
         """Return the series in Prometheus' text format."""

@@ -10,6 +10,7 @@ from pydantic import Field
 from typing_extensions import TypedDict  # typing's own is not enough for pydantic before Python 3.12
 
 from relay.core.access import Scope
+from relay.core.condition import Condition
 from relay.core.delivery import DeliveryState, Trigger, VerdictKind
 from relay.core.observation import Status
 from relay.core.standing import Footing
@@ -278,16 +279,40 @@ class ProviderList(TypedDict):
 
 
 class DestinationShown(TypedDict):
-    """A destination of the configuration; its URL is a secret."""
+    """A destination of the configuration, and how it is; its URL is a secret."""
 
     name: str
     type: str
+    condition: Condition
+    since: Instant | None
+    detail: str | None
+    held: Annotated[int, Field(description="Deliveries that wait for it.")]
+
+
+class CallbackHostShown(TypedDict):
+    """A host that callback URLs lead to, and how it is."""
+
+    host: str
+    condition: Condition
+    since: Instant | None
+    detail: str | None
+    held: Annotated[int, Field(description="Deliveries that wait for it.")]
 
 
 class DestinationList(TypedDict):
-    """The destinations of the configuration."""
+    """The destinations of the configuration, and those hosts of callback URLs that something is wrong with.
+
+    The hosts are shown to callers who see every watch.
+    """
 
     items: list[DestinationShown]
+    callback_hosts: list[CallbackHostShown]
+
+
+class EnabledShown(TypedDict):
+    """Whether a destination had been switched off or held, and is tried again now."""
+
+    enabled: bool
 
 
 class TrialShown(TypedDict):
@@ -351,9 +376,9 @@ class CheckShown(TypedDict):
 
 
 class Readiness(TypedDict):
-    """Whether everything that has to work does."""
+    """Whether everything that has to work does; degraded where only a destination is switched off."""
 
-    status: Literal["ready", "failing"]
+    status: Literal["ready", "degraded", "failing"]
     checks: dict[str, CheckShown]
 
 

@@ -1,6 +1,7 @@
 """/healthz, /readyz, /metrics, /v1/status and /v1/reload: the daemon itself."""
 
 from dataclasses import asdict
+from typing import Literal
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -9,8 +10,10 @@ from relay import __version__
 from relay.api.answers import Alive, Readiness, StatusShown
 from relay.api.context import CONTEXT, Context
 from relay.api.problems import ApiProblem, Problem
+from relay.core.condition import Condition
 from relay.core.errors import RelayError, StoreError
 from relay.core.instant import iso
+from relay.health import Check
 
 
 async def healthz(_request: web.Request) -> web.Response:
@@ -20,16 +23,33 @@ async def healthz(_request: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """GET /readyz: writes commit and the loops look at their work."""
+    """GET /readyz: writes commit and the loops look at their work; a destination that is switched off is told."""
     readiness = await _readiness(request.app[CONTEXT])
-    return web.json_response(readiness, status=200 if readiness["status"] == "ready" else 503)
+    return web.json_response(readiness, status=503 if readiness["status"] == "failing" else 200)
 
 
 async def _readiness(context: Context) -> Readiness:
     checks = await context.health.checks()
+    if not all(check.ok for check in checks.values()):
+        status: Literal["ready", "degraded", "failing"] = "failing"
+    else:
+        switched_off = await _switched_off(context)
+        checks |= switched_off
+        status = "degraded" if switched_off else "ready"
     return {
-        "status": "ready" if all(check.ok for check in checks.values()) else "failing",
+        "status": status,
         "checks": {name: {"ok": check.ok, "detail": check.detail} for name, check in checks.items()},
+    }
+
+
+async def _switched_off(context: Context) -> dict[str, Check]:
+    """Return the destinations that wait for a person; this page is open to all, so that it quotes no receiver."""
+    return {
+        f"destination {view.name}": Check(
+            ok=False, detail=f"disabled since {iso(view.health.since)}; relay destinations enable {view.name}"
+        )
+        for view in (await context.store.lanes()).values()
+        if view.health.condition is Condition.DISABLED and view.name in context.destinations
     }
 
 

@@ -188,6 +188,15 @@ OPERATIONS = (
         problems=(Problem.NOT_FOUND,),
     ),
     Operation(
+        "POST",
+        "/v1/destinations/{name}/enable",
+        surroundings.enable_destination,
+        "Try a destination again at once that was switched off or held; one delivery goes first.",
+        Scope.ADMIN,
+        {200: answers.EnabledShown},
+        problems=(Problem.NOT_FOUND,),
+    ),
+    Operation(
         "GET",
         "/v1/status",
         health.status,

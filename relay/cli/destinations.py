@@ -1,5 +1,6 @@
 """relay destinations."""
 
+from typing import Any
 from urllib.parse import quote
 
 import click
@@ -28,18 +29,48 @@ destinations.add_command(preview)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one destination a line.")
 @click.pass_context
 def ls(ctx: click.Context, as_json: bool) -> int:
-    """List the destinations; their URLs are secrets and stay with the daemon.
+    """List the destinations and how they are; their URLs are secrets and stay with the daemon.
+
+    Hosts of callback URLs come with it where something is wrong with them.
 
     \b
     Example:
       relay destinations ls --json
     """
-    found = client_of(ctx).get("/v1/destinations")["items"]
+    told = client_of(ctx).get("/v1/destinations")
+    hosts = ({**item, "name": item["host"], "type": "callback host"} for item in told["callback_hosts"])
+    found = [*told["items"], *hosts]
     if as_json:
         for item in found:
             output.json_line(item)
         return ExitCode.OK
-    output.table(("name", "type"), ((item["name"], item["type"]) for item in found))
+    output.table(("name", "type", "condition", "held", "since", "why"), map(_row, found))
+    return ExitCode.OK
+
+
+def _row(item: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        item["name"],
+        item["type"],
+        item["condition"],
+        str(item["held"]),
+        output.when(item["since"]) if item["since"] else "",
+        item["detail"] or "",
+    )
+
+
+@destinations.command("enable")
+@click.argument("name")
+@click.pass_context
+def enable(ctx: click.Context, name: str) -> int:
+    """Use a destination again that was switched off; what it holds follows once one delivery has arrived.
+
+    \b
+    Example:
+      relay destinations enable ops
+    """
+    told = client_of(ctx).post(f"/v1/destinations/{quote(name, safe='')}/enable")
+    output.say(f"{name}: is tried again now" if told["enabled"] else f"{name}: was in use already")
     return ExitCode.OK
 
 

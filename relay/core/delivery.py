@@ -143,6 +143,18 @@ _FINAL = {
 }
 
 
+def _outcome(delivery: Delivery, verdict: Verdict) -> DeliveryState | None:
+    """Return where a verdict leaves a delivery, or None where it is to be tried again.
+
+    What a named destination did not take because it wants nothing more waits
+    until a person enables it again; a callback URL that wants nothing more is
+    nobody's to enable.
+    """
+    if verdict.sign is Sign.GONE:
+        return DeliveryState.HELD if delivery.target.url is None else DeliveryState.DROPPED
+    return _FINAL.get(verdict.kind)
+
+
 def settle(delivery: Delivery, verdict: Verdict, policy: RetryPolicy, *, now: float, sample: float) -> Settlement:
     """Return what a verdict at `now` makes of a pending delivery.
 
@@ -156,7 +168,7 @@ def settle(delivery: Delivery, verdict: Verdict, policy: RetryPolicy, *, now: fl
     spares = scheduled and overloaded and delivery.spared < SPARED_OVERLOADS
     tries = delivery.tries + (scheduled and not spares and verdict.sign is not Sign.UNKNOWN)
     spared = delivery.spared + spares
-    state = _FINAL.get(verdict.kind)
+    state = _outcome(delivery, verdict)
     again = delivery.next_attempt_at
     if state is None:
         step = max(tries + (spared if overloaded else 0), 1) + (_SLOW_STEPS if verdict.sign is Sign.REFUSES else 0)

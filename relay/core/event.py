@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from relay.core import ids
+from relay.core.condition import Health
 from relay.core.instant import iso
 from relay.core.observation import Cost, JobError, Observation, Output, Status
 from relay.core.standing import Standing
@@ -13,6 +14,16 @@ from relay.core.watch import Watch
 OVERDUE = "job.overdue"
 """The one event about a job that has not ended; only routes that name it get it."""
 
+EXHAUSTED = "delivery.exhausted"
+
+DESTINATION_NEWS = (
+    "destination.disabled",
+    "destination.refusing",
+    "destination.unreachable",
+    "destination.recovered",
+)
+"""What operators are told of a destination: see relay.core.condition."""
+
 EVENT_TYPES = (
     *(f"job.{status}" for status in Status if status.terminal),
     OVERDUE,
@@ -20,9 +31,8 @@ EVENT_TYPES = (
     "provider.quota_exhausted",
     "provider.unreachable",
     "provider.recovered",
-    "destination.disabled",
-    "destination.recovered",
-    "delivery.exhausted",
+    *DESTINATION_NEWS,
+    EXHAUSTED,
 )
 """Everything that a route can send."""
 
@@ -125,6 +135,47 @@ def provider_event(provider: str, event_type: str, standing: Standing, now: floa
     }
     return Event(
         id=ids.event_id(f"{provider}@{iso(now)}", event_type),
+        type=event_type,
+        watch_id=None,
+        created_at=now,
+        body=_compact({"type": event_type, "timestamp": iso(now), "data": data}),
+    )
+
+
+def destination_event(destination: str, event_type: str, health: Health, now: float) -> Event:
+    """Return the event that tells operators how a destination is since `now`; it names no URL."""
+    condition = str(health.condition)
+    data = {
+        "destination": destination,
+        "status": condition,
+        "error": None if health.detail is None else {"code": condition, "message": health.detail},
+        "observed_at": iso(now),
+    }
+    return _operators_event(f"{destination}@{iso(now)}", event_type, data, now)
+
+
+def exhausted_event(delivery_id: str, destination: str, event: Event, reason: str | None, now: float) -> Event:
+    """Return the event that tells operators that a delivery of `event` was given up at `now`."""
+    data = {
+        "destination": destination,
+        "status": "exhausted",
+        "delivery_id": delivery_id,
+        "event_type": event.type,
+        "watch_id": event.watch_id,
+        "error": {"code": "exhausted", "message": reason},
+        "observed_at": iso(now),
+    }
+    return _operators_event(f"{delivery_id}@{iso(now)}", EXHAUSTED, data, now)
+
+
+def tells_of_deliveries(event_type: str) -> bool:
+    """Tell whether an event is about relay's own deliveries: one about its fate would beget others for ever."""
+    return event_type.startswith(("delivery.", "destination."))
+
+
+def _operators_event(subject: str, event_type: str, data: Mapping[str, object], now: float) -> Event:
+    return Event(
+        id=ids.event_id(subject, event_type),
         type=event_type,
         watch_id=None,
         created_at=now,

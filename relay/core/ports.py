@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from relay.core.access import Token
+from relay.core.condition import Change, Finding, Health
 from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement, Verdict
 from relay.core.event import Event
 from relay.core.http import Request, Response
@@ -172,10 +173,28 @@ class DeliveryView:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A claimed delivery and what it carries."""
+    """A claimed delivery and what it carries; `troubled` tells that something was found of its destination before."""
 
     delivery: Delivery
     event: Event
+    troubled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """An event that is no job's, and whom to tell of it."""
+
+    event: Event
+    targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LaneView:
+    """How a lane is, and how many deliveries it holds; `name` is None for a host that callback URLs lead to."""
+
+    name: str | None
+    health: Health
+    held: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,9 +312,23 @@ class Store(Protocol):
         ...
 
     async def claim_due_deliveries(
-        self, now: float, *, until: float, limit: int, per_lane: int, busy: Mapping[str, int]
+        self,
+        now: float,
+        *,
+        until: float,
+        limit: int,
+        per_lane: int,
+        per_failing_lane: int,
+        retries: int,
+        limits: Mapping[str, int],
+        busy: Mapping[str, int],
     ) -> list[Outgoing]:
-        """Lease due deliveries, oldest due first, at most `per_lane` a lane less those `busy`."""
+        """Lease due deliveries, a place for each lane in turn, at most `per_lane` less those `busy`.
+
+        One that fails gets at most `per_failing_lane`, and one of `limits` as many
+        as that says; at most `retries` of all were tried before.  Of one lane, and
+        of lanes equally busy, the oldest due go first.
+        """
         ...
 
     async def claim_company(self, delivery: Delivery, now: float, *, until: float, limit: int) -> list[Outgoing]:
@@ -309,8 +342,30 @@ class Store(Protocol):
         """Write an attempt and what it made of its delivery, and release the lease."""
         ...
 
-    async def settle_attempts(self, settled: Sequence[tuple[Attempt, Settlement]]) -> None:
-        """Do the same for all deliveries that one message told of: all of them or none."""
+    async def settle_attempts(
+        self,
+        settled: Sequence[tuple[Attempt, Settlement]],
+        finding: Finding | None = None,
+        news: Sequence[News] = (),
+    ) -> Change | None:
+        """Do the same for all deliveries that one message told of, with what follows: all of it or nothing.
+
+        What was found of the destination changes how it is, may hold or drop its
+        other deliveries, and may be an event for operators; the change is
+        returned.  A delivery that is tried again is held where its lane is.
+        """
+        ...
+
+    async def release_held(self, now: float) -> int:
+        """Let go of held deliveries where it is time to find out whether a destination is back, or it is."""
+        ...
+
+    async def lanes(self) -> Mapping[str, LaneView]:
+        """Return how every lane is of which something is known; all others work."""
+        ...
+
+    async def enable(self, lane: str, now: float) -> bool:
+        """Let a disabled or unreachable lane be tried at once, one delivery first; False where it is neither."""
         ...
 
     async def postpone(self, until: Mapping[str, float], now: float) -> None:
@@ -318,7 +373,7 @@ class Store(Protocol):
         ...
 
     async def next_delivery_due(self, after: float) -> float | None:
-        """Return when the next pending delivery is due, of those due later than `after`."""
+        """Return when the next delivery is due, or the next of those held is let go, later than `after`."""
         ...
 
     async def delivery(self, delivery_id: str) -> DeliveryView:

@@ -33,6 +33,13 @@ _PROVIDER_NEWS: Mapping[str, str] = {
     "provider.recovered": "works again",
     "relay.test": "says hello: this destination works",
 }
+_DELIVERY_NEWS: Mapping[str, str] = {
+    "destination.disabled": "wants nothing more and is switched off until someone enables it",
+    "destination.refusing": "answers, but refuses deliveries",
+    "destination.unreachable": "cannot be reached; its deliveries are held",
+    "destination.recovered": "takes deliveries again",
+    "delivery.exhausted": "did not take a delivery, which was given up",
+}
 _NAME_LIMIT = 60
 _VALUE_LIMIT = 200
 _ERROR_LIMIT = 1000
@@ -112,7 +119,7 @@ def notice(delivery: Delivery, event: Event, now: float) -> Notice:
     )
     return Notice(
         status=status,
-        title=_title(event.type, provider, status),
+        title=_title(event.type, provider, status, _text(data.get("destination"), _NAME_LIMIT)),
         facts=tuple(Fact(name, value) for name, value in facts if value),
         error=_error(_object(data.get("error")), status),
         links=tuple(_link(number, output) for number, output in enumerate(outputs[:_MOST_LINKS], 1)),
@@ -122,7 +129,9 @@ def notice(delivery: Delivery, event: Event, now: float) -> Notice:
     )
 
 
-def _title(event_type: str, provider: str | None, status: str) -> str:
+def _title(event_type: str, provider: str | None, status: str, destination: str | None) -> str:
+    if event_type in _DELIVERY_NEWS:
+        return f"{destination or 'A destination'} {_DELIVERY_NEWS[event_type]}"
     if event_type == OVERDUE:
         return f"{provider or 'A'} job takes unusually long"
     if event_type in _PROVIDER_NEWS:

@@ -96,7 +96,12 @@ ON CONFLICT (id) DO NOTHING;
 
 -- name: insert_delivery
 INSERT INTO deliveries (id, event_id, watch_id, key, lane, name, url, state, created_at, next_attempt_at, retry_from)
-VALUES (:id, :event_id, :watch_id, :key, :lane, :name, :url, 'pending', :now, :now, :now)
+SELECT :id, :event_id, :watch_id, :key, :lane, :name, :url,
+       CASE WHEN EXISTS (SELECT 1 FROM conditions
+                         WHERE lane = :lane AND condition IN ('unreachable', 'draining', 'disabled'))
+            THEN 'held' ELSE 'pending' END,
+       :now, :now, :now
+WHERE true -- or ON CONFLICT would be read as the ON of a join
 ON CONFLICT DO NOTHING;
 
 -- name: next_watch_due
@@ -128,7 +133,9 @@ DELETE FROM durations WHERE provider = :provider AND (phase, model) IN (
 
 -- name: claim_due_deliveries
 -- A skip scan over the lanes with pending deliveries, so that a lane with a long
--- queue costs the others nothing.
+-- queue costs the others nothing.  Places are shared out in turn: those under way
+-- count, so that a lane that hangs is last in the queue, and a lane that fails
+-- has few.  Of what was tried before, only :retries are taken.
 WITH RECURSIVE lanes (lane) AS (
     SELECT min(lane) FROM deliveries WHERE state = 'pending'
     UNION ALL
@@ -136,8 +143,9 @@ WITH RECURSIVE lanes (lane) AS (
     FROM lanes WHERE lanes.lane IS NOT NULL
 ),
 due AS (
-    SELECT id, next_attempt_at, lane,
-           row_number() OVER (PARTITION BY deliveries.lane ORDER BY next_attempt_at) AS place
+    SELECT id, next_attempt_at, lane, attempts,
+           row_number() OVER (PARTITION BY deliveries.lane ORDER BY next_attempt_at) AS place,
+           row_number() OVER (PARTITION BY attempts > 0 ORDER BY next_attempt_at) AS turn
     FROM deliveries WHERE id IN (
         SELECT candidate.id FROM lanes JOIN deliveries AS candidate ON candidate.id IN (
             SELECT head.id FROM deliveries AS head
@@ -152,8 +160,12 @@ UPDATE deliveries SET leased_until = :until
 WHERE id IN (
     SELECT due.id FROM due
     LEFT JOIN json_each(:busy) AS busy ON busy.key = due.lane
-    WHERE due.place <= :per_lane - coalesce(busy.value, 0)
-    ORDER BY due.next_attempt_at
+    LEFT JOIN conditions ON conditions.lane = due.lane AND conditions.failures > 0
+    LEFT JOIN json_each(:limits) AS own ON own.key = due.lane
+    WHERE due.place <= coalesce(own.value, iif(conditions.lane IS NULL, :per_lane, :per_failing_lane))
+                       - coalesce(busy.value, 0)
+      AND (due.attempts = 0 OR due.turn <= :retries)
+    ORDER BY due.place + coalesce(busy.value, 0), due.next_attempt_at
     LIMIT :limit
 )
 RETURNING *;
@@ -196,7 +208,11 @@ FROM deliveries WHERE id = :delivery_id;
 
 -- name: settle_delivery
 UPDATE deliveries
-SET state = :state, next_attempt_at = :next_attempt_at, attempts = attempts + 1, tries = :tries,
+SET state = CASE WHEN :state = 'pending' AND EXISTS (
+                SELECT 1 FROM conditions
+                WHERE conditions.lane = deliveries.lane AND condition IN ('unreachable', 'disabled'))
+            THEN 'held' ELSE :state END,
+    next_attempt_at = :next_attempt_at, attempts = attempts + 1, tries = :tries,
     spared = :spared,
     trigger = 'scheduled', leased_until = 0, reason = :reason, finalized_at = :finalized_at
 WHERE id = :delivery_id;
@@ -207,7 +223,13 @@ SET next_attempt_at = :until, retry_from = retry_from + (:until - :now), leased_
 WHERE id = :id AND state = 'pending';
 
 -- name: next_delivery_due
-SELECT min(next_attempt_at) AS due FROM deliveries WHERE state = 'pending' AND next_attempt_at > :after;
+SELECT min(due) AS due FROM (
+    SELECT min(next_attempt_at) AS due FROM deliveries WHERE state = 'pending' AND next_attempt_at > :after
+    UNION ALL
+    SELECT min(release_at) FROM conditions
+    WHERE condition IN ('unreachable', 'draining') AND release_at > :after
+      AND EXISTS (SELECT 1 FROM deliveries WHERE state = 'held' AND deliveries.lane = conditions.lane)
+);
 
 -- name: delivery_by_id
 SELECT deliveries.*, events.type AS event_type, watches.owner AS owner
@@ -232,8 +254,61 @@ UPDATE deliveries
 SET retry_from = CASE WHEN finalized_at IS NULL THEN retry_from ELSE :now END,
     tries = CASE WHEN finalized_at IS NULL THEN tries ELSE 0 END,
     spared = CASE WHEN finalized_at IS NULL THEN spared ELSE 0 END,
-    state = 'pending', trigger = 'manual', next_attempt_at = :now, finalized_at = NULL
+    state = CASE WHEN EXISTS (SELECT 1 FROM conditions
+                              WHERE conditions.lane = deliveries.lane AND condition = 'disabled')
+                 THEN 'held' ELSE 'pending' END,
+    trigger = 'manual', next_attempt_at = :now, finalized_at = NULL
 WHERE id = :id AND leased_until <= :now
+RETURNING id;
+
+-- name: condition_of_lane
+SELECT * FROM conditions WHERE lane = :lane;
+
+-- name: conditions
+SELECT conditions.*,
+       (SELECT count(*) FROM deliveries WHERE state = 'held' AND deliveries.lane = conditions.lane) AS held
+FROM conditions;
+
+-- name: troubled_lanes
+SELECT lane FROM conditions;
+
+-- name: set_condition
+INSERT INTO conditions (lane, destination, condition, since, failures, failing_since, release_at, batch, probes, detail)
+VALUES (:lane, :destination, :condition, :since, :failures, :failing_since, :release_at, :batch, :probes, :detail)
+ON CONFLICT (lane) DO UPDATE
+SET condition = excluded.condition, since = excluded.since, failures = excluded.failures,
+    failing_since = excluded.failing_since, release_at = excluded.release_at, batch = excluded.batch,
+    probes = excluded.probes, detail = excluded.detail;
+
+-- name: forget_condition
+DELETE FROM conditions WHERE lane = :lane;
+
+-- name: hold_lane
+UPDATE deliveries SET state = 'held' WHERE lane = :lane AND state = 'pending' AND leased_until <= :now;
+
+-- name: drop_target
+UPDATE deliveries SET state = 'dropped', reason = :reason, finalized_at = :now
+WHERE lane = :lane AND key = :key AND state IN ('pending', 'held') AND leased_until <= :now;
+
+-- name: due_releases
+-- The next batch waits until of the one before nothing is due or under way.
+SELECT * FROM conditions
+WHERE release_at <= :now AND (
+    (condition = 'unreachable'
+     AND EXISTS (SELECT 1 FROM deliveries WHERE state = 'held' AND deliveries.lane = conditions.lane))
+    OR (condition = 'draining'
+        AND NOT EXISTS (SELECT 1 FROM deliveries
+                        WHERE state = 'pending' AND deliveries.lane = conditions.lane AND next_attempt_at <= :now))
+);
+
+-- name: release_held
+-- After an outage each has its whole time budget before it: it was not the receiver that let it pass.
+UPDATE deliveries
+SET state = 'pending', next_attempt_at = min(next_attempt_at, :now),
+    retry_from = iif(:afresh, :now, retry_from), tries = iif(:afresh, 0, tries), spared = iif(:afresh, 0, spared)
+WHERE id IN (
+    SELECT id FROM deliveries WHERE state = 'held' AND lane = :lane ORDER BY next_attempt_at LIMIT :limit
+)
 RETURNING id;
 
 -- name: set_standing

@@ -5,6 +5,7 @@ import struct
 from collections.abc import Mapping, Sequence
 
 from relay.core.access import Scope, Token
+from relay.core.condition import Condition, Health
 from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement, Trigger, VerdictKind
 from relay.core.event import Event
 from relay.core.hazard import BINS
@@ -98,6 +99,20 @@ def standing(row: Row) -> Standing:
         failing_since=row["failing_since"],
         rests=row["rests"],
         worked_at=row["worked_at"],
+        detail=row["detail"],
+    )
+
+
+def health(row: Row) -> Health:
+    """Return the health of a row."""
+    return Health(
+        condition=Condition(row["condition"]),
+        since=row["since"],
+        failures=row["failures"],
+        failing_since=row["failing_since"],
+        release_at=row["release_at"],
+        batch=row["batch"],
+        probes=row["probes"],
         detail=row["detail"],
     )
 

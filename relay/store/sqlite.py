@@ -14,6 +14,7 @@ from pathlib import Path
 import aiosqlite
 
 from relay.core.access import Token
+from relay.core.condition import Change, Finding
 from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement
 from relay.core.errors import Conflict, NotFound, StoreError
 from relay.core.event import Event
@@ -28,6 +29,8 @@ from relay.core.ports import (
     Ending,
     EventFilter,
     KeptAnswer,
+    LaneView,
+    News,
     Outgoing,
     WatchFilter,
     WatchView,
@@ -35,6 +38,7 @@ from relay.core.ports import (
 from relay.core.standing import Standing
 from relay.core.watch import Continue, NewWatch, Target, Watch
 from relay.store import rows
+from relay.store.conditions import apply_finding, enable_lane, release_due
 from relay.store.durations import write_lessons
 from relay.store.opening import FileLock, connect, open_writer
 from relay.store.outbox import insert_deliveries, insert_event
@@ -253,11 +257,29 @@ class SqliteStore:
     # delivering
 
     async def claim_due_deliveries(
-        self, now: float, *, until: float, limit: int, per_lane: int, busy: Mapping[str, int]
+        self,
+        now: float,
+        *,
+        until: float,
+        limit: int,
+        per_lane: int,
+        per_failing_lane: int,
+        retries: int,
+        limits: Mapping[str, int],
+        busy: Mapping[str, int],
     ) -> list[Outgoing]:
         """See Store."""
 
-        options = {"now": now, "until": until, "limit": limit, "per_lane": per_lane, "busy": rows.text(busy)}
+        options = {
+            "now": now,
+            "until": until,
+            "limit": limit,
+            "per_lane": per_lane,
+            "per_failing_lane": per_failing_lane,
+            "retries": retries,
+            "limits": rows.text(limits),
+            "busy": rows.text(busy),
+        }
         return await self._claim_deliveries("claim_due_deliveries", "events_by_id", options)
 
     async def claim_company(self, delivery: Delivery, now: float, *, until: float, limit: int) -> list[Outgoing]:
@@ -271,7 +293,8 @@ class SqliteStore:
             claimed = await transaction.fetch(claim, **options)
             found = await transaction.fetch(events_of, ids=rows.text([row["event_id"] for row in claimed]))
             events = {row["id"]: rows.event(row) for row in found}
-            return [Outgoing(rows.delivery(row), events[row["event_id"]]) for row in claimed]
+            troubled = {row["lane"] for row in await transaction.fetch("troubled_lanes")} if claimed else set()
+            return [Outgoing(rows.delivery(row), events[row["event_id"]], row["lane"] in troubled) for row in claimed]
 
         outgoing = await self._writer.commit(write)
         return sorted(outgoing, key=lambda item: item.delivery.next_attempt_at)
@@ -280,16 +303,41 @@ class SqliteStore:
         """See Store."""
         await self.settle_attempts([(attempt, settlement)])
 
-    async def settle_attempts(self, settled: Sequence[tuple[Attempt, Settlement]]) -> None:
+    async def settle_attempts(
+        self,
+        settled: Sequence[tuple[Attempt, Settlement]],
+        finding: Finding | None = None,
+        news: Sequence[News] = (),
+    ) -> Change | None:
         """See Store."""
 
-        async def write(transaction: Transaction) -> None:
+        async def write(transaction: Transaction) -> Change | None:
+            change = None if finding is None else await apply_finding(transaction, finding)
             await transaction.many("insert_attempt", (rows.attempt_columns(attempt) for attempt, _ in settled))
             await transaction.many(
                 "settle_delivery", (rows.settlement_columns(settlement) for _, settlement in settled)
             )
+            for item in news:
+                await insert_event(transaction, item.event)
+                await insert_deliveries(transaction, None, item.event.id, item.targets, item.event.created_at)
+            return change
 
-        await self._writer.commit(write)
+        return await self._writer.commit(write)
+
+    async def release_held(self, now: float) -> int:
+        """See Store."""
+        if not await self._read("due_releases", now=now):
+            return 0
+        return await self._writer.commit(lambda transaction: release_due(transaction, now))
+
+    async def lanes(self) -> Mapping[str, LaneView]:
+        """See Store."""
+        found = await self._read("conditions")
+        return {row["lane"]: LaneView(row["destination"], rows.health(row), row["held"]) for row in found}
+
+    async def enable(self, lane: str, now: float) -> bool:
+        """See Store."""
+        return await self._writer.commit(lambda transaction: enable_lane(transaction, lane, now))
 
     async def postpone(self, until: Mapping[str, float], now: float) -> None:
         """See Store."""

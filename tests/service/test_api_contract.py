@@ -11,11 +11,14 @@ from support.api import ROOT, SHOP, TOKENS, Api, bearer, served
 
 from relay import __version__
 from relay.config import Changes
+from relay.core.condition import Finding
 from relay.core.delivery import Attempt, DeliveryState, Settlement, Trigger, VerdictKind
 from relay.core.errors import StoreError
+from relay.core.etiquette import Sign
 from relay.core.observation import OUTCOMES, JobError, Observation, Output, Status
 from relay.core.ports import DeliveryFilter
 from relay.core.standing import Footing, Standing
+from relay.core.watch import Target
 from relay.health import STALE_AFTER_S
 
 
@@ -323,7 +326,50 @@ class TestSurroundings:
         assert (item["since"], item["detection_lag_s"]) == ("2027-01-15T08:00:00.000Z", 2)
 
     async def test_destinations_are_listed_without_their_urls(self, api: Api) -> None:
-        assert await api.call("GET", "/v1/destinations") == (200, {"items": [{"name": "ops", "type": "slack"}]})
+        item = {"name": "ops", "type": "slack", "condition": "working", "since": None, "detail": None, "held": 0}
+        assert await api.call("GET", "/v1/destinations") == (200, {"items": [item], "callback_hosts": []})
+
+    async def test_a_destination_that_is_switched_off_degrades_readiness_until_it_is_enabled(self, api: Api) -> None:
+        _, watch = await api.add(destinations=["ops"])
+        await api.end(str(watch["id"]), Observation(Status.COMPLETED, "done"))
+        now = api.clock.now()
+        (claimed,) = await api.store.claim_due_deliveries(
+            now, until=now + 30, limit=9, per_lane=9, per_failing_lane=9, retries=9, limits={}, busy={}
+        )
+        target, delivery_id = claimed.delivery.target, claimed.delivery.id
+        await api.store.settle_attempts(
+            [
+                (
+                    Attempt(delivery_id, 1, Trigger.SCHEDULED, now, 0.5, VerdictKind.REFUSED, 404, "no_service"),
+                    Settlement(delivery_id, DeliveryState.HELD, now, 0, "no_service", None),
+                )
+            ],
+            Finding(target, Sign.GONE, now, sample=0.0, detail="HTTP 404: no_service"),
+        )
+
+        status, body = await api.call("GET", "/readyz")
+        assert (status, body["status"]) == (200, "degraded")
+        check = body["checks"]["destination ops"]  # type: ignore[index]
+        assert not check["ok"]
+        assert check["detail"].endswith("relay destinations enable ops")
+        _, listed = await api.call("GET", "/v1/destinations")
+        (item,) = listed["items"]  # type: ignore[misc]
+        assert (item["condition"], item["held"], item["detail"]) == ("disabled", 1, "HTTP 404: no_service")
+
+        for expected in (True, True):
+            assert await api.call("POST", "/v1/destinations/ops/enable") == (200, {"enabled": expected})
+        assert (await api.call("GET", "/readyz"))[1]["status"] == "ready"
+        assert (await api.call("POST", "/v1/destinations/opps/enable"))[0] == 404
+
+    async def test_a_host_of_callback_urls_that_is_in_trouble_is_listed(self, api: Api) -> None:
+        now = api.clock.now()
+        hook = Target("url:1", "hook.example:443", url="https://hook.example/a?key=secret")
+        await api.store.settle_attempts([], Finding(hook, Sign.REFUSES, now, sample=0.0, detail="HTTP 401"))
+
+        _, listed = await api.call("GET", "/v1/destinations")
+
+        (host,) = listed["callback_hosts"]  # type: ignore[misc]
+        assert (host["host"], host["condition"], host["detail"]) == ("hook.example:443", "refusing", "HTTP 401")
 
     async def test_a_destination_is_tried_and_its_answer_told(self, api: Api) -> None:
         assert await api.call("POST", "/v1/destinations/ops/test") == (

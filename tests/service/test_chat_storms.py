@@ -174,7 +174,14 @@ async def test_without_a_crash_a_lease_that_ran_out_does_the_same(bench: Bench) 
     """A worker that died holds its rows no longer than an attempt can take."""
     await bench.failures(3)
     (head,) = await bench.store.claim_due_deliveries(
-        bench.clock.now(), until=bench.clock.now() + 35, limit=9, per_lane=1, busy={}
+        bench.clock.now(),
+        until=bench.clock.now() + 35,
+        limit=9,
+        per_lane=1,
+        per_failing_lane=1,
+        retries=9,
+        limits={},
+        busy={},
     )
     await bench.store.claim_company(head.delivery, bench.clock.now(), until=bench.clock.now() + 35, limit=9)
 

@@ -197,7 +197,7 @@ async def test_the_start_of_the_answer_is_kept_clean(bench: Bench) -> None:
 async def test_a_template_that_fails_costs_nobody_the_message_and_is_told(bench: Bench) -> None:
     metrics = bench.dispatcher._metrics
     slack = SlackDestination("https://hooks.slack.com/x", POLICY, template=slack_template("{{ error.message }}"))
-    bench.dispatcher.adopt(lambda _: Outlet(slack, bench.transport), {})
+    bench.dispatcher.adopt(lambda _: Outlet(slack, bench.transport), {}, [])
     bench.replies = [Response(200, body=b"ok")]
     await bench.outcome(1, OPS)
 

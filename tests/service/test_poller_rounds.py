@@ -124,7 +124,9 @@ async def test_a_route_adds_its_destination_to_the_outcomes_it_matches(bench: Be
 
     await bench.step()
 
-    claimed = await bench.store.claim_due_deliveries(bench.clock.now(), until=9e9, limit=9, per_lane=9, busy={})
+    claimed = await bench.store.claim_due_deliveries(
+        bench.clock.now(), until=9e9, limit=9, per_lane=9, per_failing_lane=9, retries=9, limits={}, busy={}
+    )
     assert [(item.delivery.target, item.event.type) for item in claimed] == [(OPS, "job.failed")]
 
 
@@ -281,7 +283,9 @@ async def test_claims_stop_at_two_rounds_of_the_concurrency(store: Store) -> Non
 
 async def told(bench: Bench) -> list[str]:
     """Return the news of the provider that went out so far."""
-    claimed = await bench.store.claim_due_deliveries(bench.clock.now(), until=9e9, limit=99, per_lane=99, busy={})
+    claimed = await bench.store.claim_due_deliveries(
+        bench.clock.now(), until=9e9, limit=99, per_lane=99, per_failing_lane=99, retries=99, limits={}, busy={}
+    )
     return [item.event.type for item in claimed if item.event.watch_id is None]
 
 
@@ -502,7 +506,9 @@ async def test_a_job_that_runs_unusually_long_is_told_once_to_a_route_that_names
     for _ in range(21):
         await bench.step(31)
 
-    claimed = await store.claim_due_deliveries(bench.clock.now(), until=9e9, limit=9, per_lane=9, busy={})
+    claimed = await store.claim_due_deliveries(
+        bench.clock.now(), until=9e9, limit=9, per_lane=9, per_failing_lane=9, retries=9, limits={}, busy={}
+    )
     assert [(item.delivery.target, item.event.type) for item in claimed] == [
         (OPS, "job.overdue"),
         (OPS, "job.completed"),

@@ -123,7 +123,7 @@ async def test_a_night_uses_up_neither_tries_nor_the_time_budget(night: Night) -
 async def test_what_can_wait_does_not_go_along_with_what_cannot(night: Night) -> None:
     """A chat's message tells of everything that is due, but for what sleeps."""
     night.chat = True
-    night.dispatcher.adopt(night.resolve, {OPS.lane: "slack"})
+    night.dispatcher.adopt(night.resolve, {OPS.lane: "slack"}, [])
     await night.ends(1, Status.COMPLETED)
     await night.ends(2, Status.FAILED)
     await night.ends(3, Status.COMPLETED)

@@ -8,14 +8,27 @@ import pytest
 
 from relay.core import ids
 from relay.core.access import Scope, Token
+from relay.core.condition import Finding
 from relay.core.delivery import Attempt, DeliveryState, Settlement, Trigger, VerdictKind
 from relay.core.errors import Conflict, NotFound, StoreError
-from relay.core.event import outcome_event, overdue_event, provider_event
+from relay.core.etiquette import Sign
+from relay.core.event import exhausted_event, outcome_event, overdue_event, provider_event
 from relay.core.hazard import prior
 from relay.core.learning import Evidence, Kind, Phase, Trace, survived
 from relay.core.learning import ended as ended_trace
 from relay.core.observation import Job, Observation, Output, Status
-from relay.core.ports import DeliveryFilter, Demand, Ending, EventFilter, KeptAnswer, Outgoing, Store, WatchFilter
+from relay.core.ports import (
+    DeliveryFilter,
+    Demand,
+    Ending,
+    EventFilter,
+    KeptAnswer,
+    LaneView,
+    News,
+    Outgoing,
+    Store,
+    WatchFilter,
+)
 from relay.core.standing import Footing, Standing
 from relay.core.watch import Continue, NewWatch, Target, Watch
 
@@ -72,7 +85,15 @@ async def ended(store: Store, number: int = 1, **changes: object) -> Watch:
 
 
 async def claim(store: Store, now: float = NOW + 100, **limits: object) -> list[Outgoing]:
-    options = {"until": now + 30, "limit": 100, "per_lane": 100, "busy": {}} | limits
+    options = {
+        "until": now + 30,
+        "limit": 100,
+        "per_lane": 100,
+        "per_failing_lane": 100,
+        "retries": 100,
+        "limits": {},
+        "busy": {},
+    } | limits
     return await store.claim_due_deliveries(now, **options)  # type: ignore[arg-type]
 
 
@@ -818,3 +839,147 @@ class TestKeptAnswers:
 
         assert await self.claim(store, now=NOW + 60) == KeptAnswer("r", 200)
         assert await self.claim(store, now=NOW + 61) is None
+
+
+def failing(sign: Sign = Sign.ABSENT, at: float = NOW + 100, target: Target = HOOK) -> Finding:
+    return Finding(target, sign, at, sample=0.0, detail="refused", operators={"destination.disabled": (OPS,)})
+
+
+async def outage(store: Store, at: float = NOW + 100) -> None:
+    """Find five times in a minute that nothing answers."""
+    for number in range(5):
+        await store.settle_attempts([], failing(at=at + number * 15))
+
+
+class TestHealth:
+    async def test_a_lane_of_which_nothing_is_known_works(self, store: Store) -> None:
+        assert await store.lanes() == {}
+        assert await store.release_held(NOW) == 0
+        assert not await store.enable("ops", NOW)
+
+    async def test_what_is_found_of_a_lane_is_remembered_until_it_works_again(self, store: Store) -> None:
+        change = await store.settle_attempts([], failing())
+
+        assert change is not None
+        assert await store.lanes() == {HOOK.lane: LaneView(None, change.health, 0)}
+        assert change.health.failures == 1
+        await ended(store)
+        assert [item.troubled for item in await claim(store)] == [True]
+
+        await store.settle_attempts([], failing(Sign.WORKS))
+        assert await store.lanes() == {}
+
+    async def test_an_outage_holds_what_is_pending_and_what_comes(self, store: Store) -> None:
+        await ended(store, 1)
+        await ended(store, 2, targets=(OPS,))
+        await outage(store)
+        await ended(store, 3)
+
+        held = await store.deliveries(DeliveryFilter(states=frozenset({DeliveryState.HELD})), before=None, limit=9)
+
+        assert {view.delivery.target for view in held} == {HOOK}
+        assert (await store.lanes())[HOOK.lane].held == len(held) == 2
+        assert [item.delivery.target for item in await claim(store, NOW + 9999)] == [OPS]
+
+    async def test_an_attempt_under_way_is_held_when_it_fails(self, store: Store) -> None:
+        await ended(store)
+        (outgoing,) = await claim(store)
+        await outage(store)
+
+        await store.settle_attempt(attempt(outgoing.delivery.id), pending(outgoing.delivery.id))
+
+        assert (await store.delivery(outgoing.delivery.id)).delivery.state is DeliveryState.HELD
+
+    async def test_one_held_delivery_at_a_time_finds_out_whether_the_lane_is_back(self, store: Store) -> None:
+        for number in range(1, 4):
+            await ended(store, number)
+        await outage(store)  # the last failure was at NOW + 160, the first probe is at NOW + 190
+
+        assert await store.next_delivery_due(after=NOW + 161) == NOW + 190
+        assert [await store.release_held(NOW + at) for at in (189, 190, 191)] == [0, 1, 0]
+        assert len(await claim(store, NOW + 190)) == 1
+
+    async def test_after_an_outage_batches_double_and_each_waits_for_the_one_before(self, store: Store) -> None:
+        for number in range(1, 6):
+            await ended(store, number)
+        await outage(store)
+        back = NOW + 200
+        await store.settle_attempts([], failing(Sign.WORKS, back))
+
+        assert await store.release_held(back) == 1
+        assert await store.release_held(back + 1) == 0
+        (first,) = await claim(store, back + 1)
+        assert (first.delivery.retry_from, first.delivery.tries) == (back, 0)
+        await store.settle_attempt(
+            attempt(first.delivery.id, VerdictKind.DELIVERED), final(first.delivery.id, DeliveryState.DELIVERED)
+        )
+        assert await store.release_held(back + 1) == 2
+        for item in await claim(store, back + 1):
+            await store.settle_attempt(
+                attempt(item.delivery.id, VerdictKind.DELIVERED), final(item.delivery.id, DeliveryState.DELIVERED)
+            )
+        assert await store.release_held(back + 2) == 2
+        assert await store.lanes() == {}
+
+    async def test_a_lane_switched_off_is_told_elsewhere_and_waits_for_a_person(self, store: Store) -> None:
+        shop = Target("shop", "shop", name="shop")
+        await ended(store, targets=(shop,))
+
+        await store.settle_attempts([], failing(Sign.GONE, target=shop))
+
+        (told,) = await claim(store, NOW + 9999)
+        assert (told.event.type, told.event.watch_id, told.delivery.target) == ("destination.disabled", None, OPS)
+        assert await store.release_held(NOW + 9e6) == 0
+        (view,) = await store.deliveries(DeliveryFilter(states=frozenset({DeliveryState.HELD})), before=None, limit=9)
+        await store.resend(view.delivery.id, NOW + 200)
+        assert (await store.delivery(view.delivery.id)).delivery.state is DeliveryState.HELD
+
+        assert await store.enable("shop", NOW + 300)
+        assert await store.release_held(NOW + 300) == 1
+
+    async def test_a_callback_url_that_is_gone_drops_what_waits_for_it(self, store: Store) -> None:
+        other = Target("url:2", HOOK.lane, url="https://hook.example/b")
+        await ended(store, 1)
+        await ended(store, 2, targets=(other,))
+
+        await store.settle_attempts([], failing(Sign.GONE))
+
+        assert [item.delivery.target for item in await claim(store)] == [other]
+        (view,) = await store.deliveries(
+            DeliveryFilter(states=frozenset({DeliveryState.DROPPED})), before=None, limit=9
+        )
+        assert view.delivery.reason == "not sent: refused"
+        assert view.delivery.finalized_at == NOW + 100
+
+    async def test_news_is_written_with_the_attempt_that_it_is_about(self, store: Store) -> None:
+        await ended(store)
+        (outgoing,) = await claim(store)
+        delivery_id = outgoing.delivery.id
+        news = News(exhausted_event(delivery_id, "callback", outgoing.event, "HTTP 500", NOW + 100), (OPS,))
+
+        await store.settle_attempts([(attempt(delivery_id), final(delivery_id, DeliveryState.EXHAUSTED))], None, [news])
+
+        (told,) = await claim(store)
+        assert (told.event, told.delivery.target) == (news.event, OPS)
+
+    async def test_places_go_round_and_a_failing_lane_has_few(self, store: Store) -> None:
+        for number in range(1, 9):
+            await ended(store, number)
+        await ended(store, 9, targets=(OPS,))
+
+        taken = await claim(store, limit=2, until=NOW + 100)
+        assert {item.delivery.target for item in taken} == {HOOK, OPS}
+        await store.settle_attempts([], failing())
+        assert len(await claim(store, per_failing_lane=2, until=NOW + 100)) == 3
+        assert len(await claim(store, limits={HOOK.lane: 4, OPS.lane: 0}, busy={HOOK.lane: 1}, until=NOW + 100)) == 3
+
+    async def test_room_is_kept_for_what_was_never_tried(self, store: Store) -> None:
+        for number in range(1, 5):
+            await ended(store, number)
+        for item in await claim(store):
+            await store.settle_attempt(attempt(item.delivery.id), pending(item.delivery.id))
+        await ended(store, 5)
+
+        claimed = await claim(store, NOW + 200, retries=1)
+
+        assert sorted(item.delivery.attempts for item in claimed) == [0, 1]

@@ -1,0 +1,162 @@
+"""How a destination is, and what follows for the deliveries that wait for it.
+
+A named destination, or a host that callback URLs lead to, is one lane.  While
+nothing answers there, its deliveries are held: one at a time finds out whether
+it is back, and then they are let go in batches that double, each after the one
+before has been settled.  Nothing is dropped, and holding costs no tries.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from relay.core.etiquette import Sign
+from relay.core.watch import Target
+
+FAILURES_BEFORE_HOLD = 5
+"""Attempts in a row that must come to nothing before the lane's deliveries are held."""
+OUTAGE_S = 60.0
+"""How long they must have come to nothing, so that a deploy is no outage."""
+MOST_AT_ONCE = 1024
+"""The largest batch that is let go at once."""
+
+_PROBE_FIRST_S = 30.0
+_PROBE_LIMIT_S = 900.0
+_PROBE_JITTER = 0.2
+_BATCH_S = 1.0
+_REFUSAL_TOLD_S = 3600.0
+"""How long a refusal of a host counts as told: its callback URLs are many, and some may work."""
+
+
+class Condition(StrEnum):
+    """What attempts to a destination come to."""
+
+    WORKING = "working"
+    REFUSING = "refusing"
+    """It answers, but somebody has probably to change something before it takes anything."""
+    UNREACHABLE = "unreachable"
+    DRAINING = "draining"
+    """It is back, and gets what was held."""
+    DISABLED = "disabled"
+    """It wants nothing more: a person has to enable it again."""
+
+
+HOLDING = frozenset({Condition.UNREACHABLE, Condition.DRAINING, Condition.DISABLED})
+"""In these, new deliveries are held."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """A lane's state.
+
+    `failures` counts attempts in a row that came to nothing, `failing_since` is
+    the first of them.  At `release_at` the next `batch` of those held is let go;
+    `probes` counts those let go in vain since it became unreachable.
+    """
+
+    condition: Condition = Condition.WORKING
+    since: float = 0.0
+    failures: int = 0
+    failing_since: float = 0.0
+    release_at: float = 0.0
+    batch: int = 1
+    probes: int = 0
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What an attempt, answered at `at`, tells of its destination.
+
+    `again_at` is when its delivery would be tried again, None where it is at its
+    end; `floor_s` is how long the destination asks to be left alone.
+    `operators` are those to tell, by event type.
+    """
+
+    target: Target
+    sign: Sign
+    at: float
+    sample: float
+    again_at: float | None = None
+    floor_s: float = 0.0
+    detail: str | None = None
+    operators: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The health after a finding; `tell` is the type of the event that it is worth, if any."""
+
+    health: Health
+    tell: str | None = None
+
+
+def after_attempt(health: Health, found: Finding) -> Change:
+    """Return how a destination is after one more attempt."""
+    sign = found.sign
+    if sign is Sign.UNKNOWN or health.condition is Condition.DISABLED:
+        return Change(health)
+    if sign is Sign.GONE and found.target.name is not None:
+        return Change(Health(Condition.DISABLED, since=found.at, detail=found.detail), "destination.disabled")
+    if sign in (Sign.ABSENT, Sign.OVERLOADED):
+        return _failed(health, found)
+    if health.condition is Condition.DRAINING:
+        return Change(health)
+    if health.condition is Condition.UNREACHABLE:
+        drained = Health(Condition.DRAINING, since=found.at, release_at=found.at, probes=health.probes)
+        return Change(drained, "destination.recovered")
+    if sign is Sign.REFUSES:
+        return _refused(health, found)
+    return _answered(health, found)
+
+
+def let_go(health: Health, now: float) -> Health:
+    """Return the health of a lane of which `health.batch` held deliveries are let go at `now`."""
+    if health.condition is Condition.DRAINING:
+        return replace(health, release_at=now + _BATCH_S, batch=min(2 * health.batch, MOST_AT_ONCE))
+    return replace(health, release_at=now + _PROBE_LIMIT_S)
+
+
+def enabled(health: Health, now: float) -> Health:
+    """Return the health of a disabled destination that a person wants used again: one delivery goes first."""
+    return Health(Condition.UNREACHABLE, since=now, release_at=now, detail=health.detail)
+
+
+def _answered(health: Health, found: Finding) -> Change:
+    if health.condition is Condition.WORKING or found.sign is not Sign.WORKS:
+        return Change(replace(health, failures=0))
+    if found.target.name is not None:
+        return Change(Health(since=found.at), "destination.recovered")
+    if found.at - health.since >= _REFUSAL_TOLD_S:
+        return Change(Health(since=found.at))
+    return Change(replace(health, failures=0))
+
+
+def _refused(health: Health, found: Finding) -> Change:
+    if health.condition is Condition.REFUSING:
+        return Change(replace(health, failures=0, detail=found.detail))
+    return Change(Health(Condition.REFUSING, since=found.at, detail=found.detail), "destination.refusing")
+
+
+def _failed(health: Health, found: Finding) -> Change:
+    counted = replace(
+        health,
+        failures=health.failures + 1,
+        failing_since=health.failing_since if health.failures else found.at,
+        detail=found.detail,
+    )
+    if health.condition is Condition.UNREACHABLE:
+        return Change(_probe_later(counted, found))
+    lasting = counted.failures >= FAILURES_BEFORE_HOLD and found.at - counted.failing_since >= OUTAGE_S
+    if not lasting and health.condition is not Condition.DRAINING:
+        return Change(counted if health.condition is Condition.WORKING else replace(counted, detail=health.detail))
+    held = replace(counted, condition=Condition.UNREACHABLE, since=found.at, batch=1)
+    return Change(_probe_later(held, found), "destination.unreachable")
+
+
+def _probe_later(health: Health, found: Finding) -> Health:
+    """Let the next probe go after a gap that doubles, or when its delivery's own schedule says, if that is sooner."""
+    gap_s = min(_PROBE_FIRST_S * 2.0 ** min(health.probes, 10), _PROBE_LIMIT_S) * (1 + _PROBE_JITTER * found.sample)
+    sooner_s = gap_s if found.again_at is None else min(gap_s, found.again_at - found.at)
+    release_at = found.at + max(sooner_s, found.floor_s, 0.0)
+    return replace(health, release_at=release_at, probes=health.probes + 1)
