@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from random import Random
 
-from bench.inspection.exact import Policy
+from bench.inspection.exact import Outcome, Policy
 from bench.inspection.shapes import Drawn, Shape
 from relay.core.lessons import lessons
 from relay.core.observation import Job, Observation, Status
@@ -49,8 +49,11 @@ def history(shape: Shape, seed: int, terms: Terms) -> Iterator[Experience]:
         jobs += 1
 
 
-def watch_job(job: Drawn, experience: Experience, following: Following, random: Random) -> None:
-    """Poll a job until it has ended, learning as the poller does; the provider tells no times."""
+def watch_job(job: Drawn, experience: Experience, following: Following, random: Random) -> Outcome:
+    """Poll a job until it has ended, learning as the poller does; return what that took.
+
+    The provider tells no times.
+    """
     first = next_poll(
         outlook(Lifetime(0.0), None, experience, 0.0),
         following.bounds,
@@ -61,15 +64,17 @@ def watch_job(job: Drawn, experience: Experience, following: Following, random: 
         sample=random.random(),
     )
     watch = Watch("wat", _PROVIDER, Job("job"), Status.QUEUED, created_at=0.0, deadline=math.inf, next_poll_at=first)
+    polls = 0
     while True:
-        now = watch.next_poll_at
+        now, polls = watch.next_poll_at, polls + 1
         seen = _answer(job, now)
         taught = lessons(watch, seen, experience, now)
         transition = decide(watch, seen, following, experience, now=now, sample=random.random())
         experience.learn(taught, saved=True)
         if isinstance(transition, End):
-            return
+            break
         watch = _continued(watch, transition)
+    return Outcome(now - job.ends_at_s, polls)
 
 
 def _answer(job: Drawn, now: float) -> Observation:

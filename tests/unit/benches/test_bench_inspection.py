@@ -1,12 +1,15 @@
 """The tools that the schedule is judged with, on cases whose answers are known."""
 
 import math
-from itertools import pairwise
+from itertools import islice, pairwise
+from random import Random
+from statistics import fmean
 
 import pytest
 
 from bench.inspection.exact import Outcome, at, backing_off, best_interval, every, optimum, outcome, solve
 from bench.inspection.figures import Extent, measure
+from bench.inspection.replay import Terms, history, learned, watch_job
 from bench.inspection.shapes import SHAPES, Kind, after_queue, either, exponential, log_logistic, lognormal, weibull
 from relay.core.outlook import Lifetime
 
@@ -57,7 +60,7 @@ def test_no_plan_is_cheaper_than_the_optimum() -> None:
     ],
 )
 def test_the_mean_of_a_law_is_that_of_the_textbook(law: object, mean_s: float) -> None:
-    """The log-logistic, cut off at 60,000 / 3.6 medians, misses 0.004 s of its mean, 60 * (pi/2)."""
+    """The log-logistic misses 0.004 s of its mean, 60 * pi/2, as it is cut off after a million seconds."""
     assert law.mean_s == pytest.approx(mean_s, rel=2e-4)  # type: ignore[attr-defined]
 
 
@@ -67,6 +70,20 @@ def test_a_queue_of_fixed_looks_costs_what_the_total_duration_says() -> None:
     seen, unseen = outcome((queued,), every(5.0)), outcome((Kind(queued.total),), every(5.0))
     assert seen.polls == pytest.approx(unseen.polls, rel=1e-3)
     assert seen.lag_s == pytest.approx(unseen.lag_s, abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["queue", "models"])
+def test_what_is_integrated_is_what_happens_to_jobs_that_are_watched(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs followed by the daemon's own decisions cost what the integrals say, to within 5 % for 1,000 of them."""
+    shape, terms, random = SHAPES[name], Terms(lag_s=2.0), Random(1)
+    (experience,) = islice(history(shape, 0, terms), 60, 61)
+    monkeypatch.setattr(experience, "learn", lambda *_, **__: None)
+    watched = [watch_job(shape.draw(0, random), experience, terms.following, random) for _ in range(1000)]
+    expected = outcome(shape.kinds(0), learned(experience, terms))
+    assert fmean(one.lag_s for one in watched) == pytest.approx(expected.lag_s, rel=0.05)
+    assert fmean(one.polls for one in watched) == pytest.approx(expected.polls, rel=0.05)
 
 
 def test_backing_off_doubles_up_to_its_longest() -> None:
@@ -85,7 +102,7 @@ def test_the_price_of_a_wanted_lag_is_found() -> None:
 
 def test_the_figures_come_from_their_seeds_alone() -> None:
     """Twice the same, however the work is divided; and what is learned helps."""
-    extent, names = Extent(seeds=2, lag_seeds=1, jobs=20), ("narrow", "bimodal")
+    extent, names = Extent(seeds=2, lag_seeds=1, jobs=20), ("narrow",)
     once, again = measure(extent, 2, names), measure(extent, 1, names)
     assert once == again
     assert all(shape.ratio[20] < shape.ratio[0] for shape in once)
