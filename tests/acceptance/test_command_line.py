@@ -160,7 +160,7 @@ async def test_without_a_daemon_it_is_69_with_a_hint() -> None:
 
 
 async def test_a_token_made_on_the_command_line_opens_the_api(world: World, tmp_path: Path) -> None:
-    code, out, err = await run("http://unused", "token", "create", "shop", "--scope", "watch,read")
+    code, out, err = await run("http://unused", "token", "create", "shop", "--scope", "watch,read", "--for-config")
     assert code == 0
     token, line = out.strip(), err.splitlines()[-1]
     assert token.startswith("rly_")
