@@ -219,7 +219,8 @@ WHERE id = :delivery_id;
 
 -- name: postpone_delivery
 UPDATE deliveries
-SET next_attempt_at = :until, retry_from = retry_from + (:until - :now), leased_until = 0
+SET next_attempt_at = :until, retry_from = retry_from + (:until - :now), leased_until = 0,
+    reason = coalesce(reason, 'quiet hours')
 WHERE id = :id AND state = 'pending';
 
 -- name: next_delivery_due

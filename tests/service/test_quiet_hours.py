@@ -79,11 +79,13 @@ async def test_what_can_wait_is_told_in_the_morning(night: Night) -> None:
     assert night.transport.sent == []
     waiting = await night.delivery(1)
     assert (waiting.delivery.state, waiting.delivery.next_attempt_at) == (DeliveryState.PENDING, MORNING)
+    assert waiting.delivery.reason == "quiet hours"
 
     await night.until(MORNING)
     told = await night.delivery(1)
     assert len(night.transport.sent) == 1
     assert (told.delivery.state, told.delivery.attempts) == (DeliveryState.DELIVERED, 1)
+    assert told.delivery.reason is None
 
 
 async def test_failures_and_other_destinations_do_not_wait(night: Night) -> None:

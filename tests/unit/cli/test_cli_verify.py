@@ -79,6 +79,16 @@ def test_what_is_wrong_is_told_with_the_way_out(tmp_path: Path) -> None:
     )
 
 
+def test_the_guide_shows_what_is_printed(tmp_path: Path) -> None:
+    """docs/receivers.md, of a body that was parsed and written again."""
+    guide = (Path(__file__).parents[3] / "docs" / "receivers.md").read_text()
+    shown = guide.partition("--secret-file callback-secret\n")[2].partition("```")[0]
+
+    done = run(request_file(tmp_path, json.dumps(json.loads(BODY)).encode()), "--secret-file", secret_file(tmp_path))
+
+    assert done.output == shown
+
+
 def test_several_secrets_are_tried_in_their_order(tmp_path: Path) -> None:
     new, old = secret_file(tmp_path, OLD, "new"), secret_file(tmp_path, SECRET, "old")
 
