@@ -250,6 +250,7 @@ def _daemon(client: Client) -> Iterator[Finding]:
     try:
         yield from _running(client.get("/v1/status"))
         yield from _providers(client.get("/v1/providers")["items"])
+        yield from _destinations(client.get("/v1/destinations"))
     except ApiError as error:
         yield Finding(Level.WARN, "daemon", f"tells no more: {error}", "RELAY_TOKEN=rly_... relay doctor")
 
@@ -292,6 +293,26 @@ def _providers(items: list[dict[str, Any]]) -> Iterator[Finding]:
         }.get(standing, "relay status   # its polls go on by themselves")
         detail = f"{standing} since {output.ago(item['since'])}: {item['detail'] or 'no more is known'}"
         yield Finding(Level.FAIL, f"provider {name}", detail, mend)
+
+
+def _destinations(found: dict[str, Any]) -> Iterator[Finding]:
+    for item in [*found["items"], *found["callback_hosts"]]:
+        named = "name" in item
+        subject = f"destination {item['name']}" if named else f"callbacks to {item['host']}"
+        condition = item["condition"]
+        if condition == "working":
+            yield Finding(Level.OK, subject, "works")
+            continue
+        why = item["detail"] or "no more is known"
+        detail = f"{condition} since {output.ago(item['since'])}, {item['held']} held: {why}"
+        if not named:
+            yield Finding(Level.WARN, subject, detail, "relay deliveries --state held   # they go out once it is back")
+        elif condition == "draining":
+            yield Finding(Level.OK, subject, detail)
+        elif condition == "disabled":
+            yield Finding(Level.FAIL, subject, detail, f"relay destinations enable {item['name']}")
+        else:
+            yield Finding(Level.FAIL, subject, detail, f"relay destinations test {item['name']}")
 
 
 def _now() -> float:

@@ -131,7 +131,7 @@ async def test_deliveries_are_listed_shown_and_resent(world: World, relay: Relay
     await run(relay, "add", "getimg", "req-1", "--callback-url", world.receiver.callback_url(), "--wait")
     await world.receiver.wait_for(lambda: bool(world.receiver.received), 5)
     for _ in range(50):
-        code, out, _ = await run(relay, "deliveries", "--state", "exhausted", "--json")
+        code, out, _ = await run(relay, "deliveries", "--state", "dropped", "--json")
         if out:
             break
     delivery_id = json.loads(out)["id"]
@@ -232,7 +232,7 @@ async def test_a_destination_is_tried_from_the_command_line(world: World, tmp_pa
     async with relay_process(tmp_path, world.configuration(more)) as relay:
         await relay.start()
 
-        assert await run(relay, "destinations") == (0, "ops\tslack\n", "")
+        assert await run(relay, "destinations") == (0, "ops\tslack\tworking\t0\t\t\n", "")
         assert (await run(relay, "destinations", "test", "ops"))[:2] == (0, "ops: delivered\n")
         (message,) = world.receiver.of("slack")
         assert message.body["text"] == "relay says hello: this destination works"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ def api() -> Iterator[ScriptedApi]:
         served.on("GET", "/readyz", (200, READY))
         served.on("GET", "/v1/status", (200, STATUS))
         served.on("GET", "/v1/providers", (200, {"items": []}))
+        served.on("GET", "/v1/destinations", (200, {"items": [], "callback_hosts": []}))
         yield served
 
 
@@ -211,6 +213,31 @@ def test_what_the_daemon_tells_of_itself_is_judged(examine: Examine, api: Script
     [(level, detail, mend)] = found["provider getimg"]
     assert (level, mend) == ("FAIL", "relay reload   # after its key was replaced")
     assert detail.endswith(": HTTP 401")
+
+
+def test_destinations_that_take_nothing_are_told_with_what_brings_them_back(examine: Examine, api: ScriptedApi) -> None:
+    def destination(condition: str, held: int = 0, **of: str) -> dict[str, Any]:
+        return of | {"condition": condition, "since": "2001-01-01T00:00:00.000Z", "detail": "HTTP 410", "held": held}
+
+    named = [
+        destination("working", name="fine"),
+        destination("disabled", 7, name="ops"),
+        destination("unreachable", 2, name="team"),
+        destination("draining", 3, name="back"),
+    ]
+    hosts = [destination("unreachable", 4, host="shop.example:443")]
+    api.on("GET", "/v1/destinations", (200, {"items": named, "callback_hosts": hosts}))
+
+    code, found = examine()
+
+    assert code == 1
+    assert found["destination fine"] == [("OK", "works", None)]
+    assert found["destination back"][0][0] == "OK"
+    [(level, detail, mend)] = found["destination ops"]
+    assert (level, mend) == ("FAIL", "relay destinations enable ops")
+    assert re.fullmatch(r"disabled since .* ago, 7 held: HTTP 410", detail)
+    assert found["destination team"][0][2] == "relay destinations test team"
+    assert found["callbacks to shop.example:443"][0][0] == "WARN"
 
 
 def test_without_a_token_the_rest_is_still_examined(examine: Examine, api: ScriptedApi) -> None:
