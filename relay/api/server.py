@@ -9,6 +9,7 @@ file descriptors that polls and the database need.
 
 import asyncio
 import os
+import resource
 import socket
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -24,10 +25,17 @@ from relay.core.text import one_line
 log = structlog.get_logger("relay.api")
 
 CONNECTIONS = 1000
+"""At most; where the process may open fewer than twice as many files, half of those."""
 HEADERS_S = 15.0
 _LINGER_S = 1.0
 """How long a client may go on sending a body that was refused."""
 _BACKLOG = 1024
+
+
+def room() -> int:
+    """Return how many connections there may be."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return CONNECTIONS if files == resource.RLIM_INFINITY else min(CONNECTIONS, files // 2)
 
 
 class Doors:
@@ -157,9 +165,9 @@ def _is_deserted(path: Path) -> bool:
 class Listener:
     """Serves an application until it is stopped."""
 
-    def __init__(self, app: web.Application, *, grace_s: float, capacity: int = CONNECTIONS) -> None:
+    def __init__(self, app: web.Application, *, grace_s: float) -> None:
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=grace_s)
-        self._doors = Doors(capacity)
+        self._doors = Doors(room())
         self._open = AsyncExitStack()
 
     async def start(self) -> None:

@@ -29,6 +29,7 @@ from relay.health import Health
 from relay.metrics import Metrics
 from relay.signals import EndSignals, News
 from relay.store import open_sqlite
+from support import conformance
 from support.doubles import EvenEntropy, PlainProvider
 
 OPS = Target("ops", "ops", name="ops")
@@ -115,6 +116,7 @@ class Api:
             if answer.status >= 400:
                 assert answer.content_type == "application/problem+json"
                 assert json.loads(text)["status"] == answer.status
+            conformance.check(method, path, answer.status, answer.content_type, json.loads(text) if text else None)
             return answer.status, json.loads(text) if text else {}
 
     async def add(self, **changes: object) -> tuple[int, dict[str, object]]:

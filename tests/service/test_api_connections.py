@@ -1,0 +1,94 @@
+"""More connections than there is room for, and clients that keep theirs for nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from support.api import Api, served
+from support.daemon import until
+
+from relay.api import server
+
+HELD = b"GET /v1/watches/plain:j1?wait=30 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@pytest.fixture
+async def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
+    monkeypatch.setattr(server, "CONNECTIONS", 3)
+    async with served(tmp_path) as api:
+        yield api
+
+
+async def connected(api: Api, sent: bytes = b"") -> Connection:
+    host, _, port = api.url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(sent)
+    return reader, writer
+
+
+async def closed(connection: Connection) -> bool:
+    """Tell whether the other side closed, which it does at once or not at all."""
+    try:
+        return await asyncio.wait_for(connection[0].read(1), 0.3) == b""
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
+
+
+async def healthy(connection: Connection) -> bool:
+    connection[1].write(HEALTH)
+    return (await asyncio.wait_for(connection[0].readuntil(b"}"), 10)).startswith(b"HTTP/1.1 200")
+
+
+async def test_where_there_is_no_room_the_connection_that_idles_longest_gives_way(api: Api) -> None:
+    first, second, third = [await connected(api) for _ in range(3)]
+    assert await healthy(first)  # from now on it is the second that has been idle longest
+
+    fourth = await connected(api)
+
+    assert await healthy(fourth)
+    assert [await closed(item) for item in (first, second, third, fourth)] == [False, True, False, False]
+    for _, writer in (first, second, third, fourth):
+        writer.close()
+
+
+async def test_a_request_under_way_does_not_give_way_and_the_newcomer_does(api: Api) -> None:
+    await api.store.add_watches([], api.clock.now())
+    await api.add()
+    await api.session.close()
+    held = [await connected(api, HELD) for _ in range(3)]
+    await until(lambda: len(api.ends._waiting.get(next(iter(api.ends._waiting), ""), ())) == 3, 10)
+
+    newcomer = await connected(api)
+
+    assert await closed(newcomer)
+    assert [await closed(item) for item in held] == [False, False, False]
+    for _, writer in (*held, newcomer):
+        writer.close()
+
+
+@pytest.mark.parametrize("dripping", [False, True], ids=["silent", "dripping"])
+async def test_a_request_that_does_not_come_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dripping: bool
+) -> None:
+    """A header now and then does not make it a request."""
+    monkeypatch.setattr(server, "HEADERS_S", 0.3)
+    async with served(tmp_path) as api:
+        reader, writer = await connected(api, b"GET / HTTP/1.1\r\n" if dripping else b"")
+        ended = asyncio.ensure_future(reader.read())
+        async with asyncio.timeout(20):
+            while not ended.done():
+                if dripping:
+                    writer.write(b"X-More: x\r\n")
+                await asyncio.sleep(0.05)
+        writer.close()
+
+
+def test_half_of_the_files_stay_for_polls_and_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    for files, room in ((1024, 512), (8192, 1000), (server.resource.RLIM_INFINITY, 1000)):
+        monkeypatch.setattr(server.resource, "getrlimit", lambda _, files=files: (files, files))
+        assert server.room() == room
