@@ -73,7 +73,7 @@ def _deadline_doubts(provider: config.Provider, defaults: DefaultValues, detecti
     """Yield a doubt about a deadline, the provider's or its description's, that comes before the first look."""
     path, followed = ("providers", provider.name), following(provider, defaults, detection_lag_s)
     expected = Outlook(prior(followed.typical_s), age_s=0.0)
-    first_s = next_poll(expected, followed.bounds, Contention(), now=0.0, deadline=math.inf, hint_s=None, sample=0.0)
+    first_s = next_poll(expected, followed.bounds, Contention(), now=0.0, deadline=math.inf, hint_s=None, sample=0.5)
     shown = format_duration(first_s)
     if provider.deadline_s is not None:
         if provider.deadline_s < first_s:

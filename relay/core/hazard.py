@@ -33,14 +33,18 @@ _MOST_RATE = 1e6
 
 @dataclass(frozen=True)
 class Hazard:
-    """Ends per second in each bin of age, every rate positive and finite."""
+    """Ends per second in each bin of age, every rate positive and finite.
+
+    `seen` counts the ends by bin that the rates were learned from, if any were.
+    """
 
     rates: tuple[float, ...]
+    seen: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, rates: Iterable[float]) -> "Hazard":
+    def of(cls, rates: Iterable[float], seen: tuple[float, ...] = ()) -> "Hazard":
         """Build a hazard from one rate per bin, kept within what arithmetic bears."""
-        return cls(tuple(min(max(rate, _LEAST_RATE), _MOST_RATE) for rate in rates))
+        return cls(tuple(min(max(rate, _LEAST_RATE), _MOST_RATE) for rate in rates), seen)
 
     @cached_property
     def ceilings(self) -> tuple[float, ...]:
@@ -60,9 +64,17 @@ class Hazard:
 
     @cached_property
     def mean_inverse_root(self) -> float:
-        """E[1/sqrt(h(T))] over the job's duration T, in square roots of seconds."""
+        """E[1/sqrt(h(T))] over the job's duration T, in square roots of seconds.
+
+        T is distributed as the ends that were seen, and as the rates have it with
+        the weight of one job: rates are smooth, and would have more jobs end
+        where hardly any do.
+        """
         survivals = [math.exp(-total) for total in self.cumulative]
-        ended = (high - low for high, low in zip(survivals, (*survivals[1:], 0.0), strict=True))
+        ended = [high - low for high, low in zip(survivals, (*survivals[1:], 0.0), strict=True)]
+        if self.seen:
+            jobs = 1 + math.fsum(self.seen)
+            ended = [(share + count) / jobs for share, count in zip(ended, self.seen, strict=True)]
         return math.fsum(share / math.sqrt(rate) for share, rate in zip(ended, self.rates, strict=True))
 
     def root_integral(self, age: float) -> float:

@@ -217,7 +217,8 @@ def believed(evidence: Evidence, base: Hazard) -> Hazard:
         ]
     floor = _FLOOR / (1 + jobs / _FLOOR_JOBS)
     return Hazard.of(
-        max(rate, floor / max(edge + width, 1.0)) for rate, edge, width in zip(rates, EDGES, WIDTHS, strict=True)
+        (max(rate, floor / max(edge + width, 1.0)) for rate, edge, width in zip(rates, EDGES, WIDTHS, strict=True)),
+        evidence.events,
     )
 
 

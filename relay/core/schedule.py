@@ -24,7 +24,7 @@ from relay.core.hazard import BINS, EDGES, Hazard, bin_of
 from relay.core.outlook import Contention, Outlook
 
 _SPREAD = 0.05
-"""Polls are moved by up to this share of their interval, so that watches added together part."""
+"""How wide, as a share of its interval, a poll is spread, so that watches added together part."""
 
 _RETRY_FIRST_S = 1.0
 _RETRY_LIMIT_S = 60.0
@@ -101,7 +101,7 @@ def next_poll(
     price = max(price_of_lag(outlook.hazard, bounds.detection_lag_s), terms.price)
     longest = max(bounds.max_interval_s, terms.longest_s)
     interval = min(best_next_age(outlook.hazard, outlook.age_s, price) - outlook.age_s, longest)
-    interval = max(interval * (1 - _SPREAD * sample), outlook.soonest_s, hint_s or 0.0, bounds.min_interval_s)
+    interval = max(interval * (1 + _SPREAD * (sample - 0.5)), outlook.soonest_s, hint_s or 0.0, bounds.min_interval_s)
     return _before_deadline(now + min(interval, longest), now, deadline)
 
 

@@ -49,6 +49,14 @@ def test_two_rates_worked_out_by_hand() -> None:
     assert (hazard.ceilings[0], hazard.ceilings[30], hazard.ceilings[-1]) == (0.25, 0.01, 0.01)
 
 
+def test_where_ends_were_seen_counts_more_than_where_the_rates_would_have_them() -> None:
+    """Exponential jobs of a minute by their rates, weight one; three ends seen in a bin of rate a quarter."""
+    hazard = Hazard.of([1 / 60] * 40 + [0.25] + [1 / 60] * (BINS - 41))
+    seen = Hazard.of(hazard.rates, (*[0.0] * 40, 3.0, *[0.0] * (BINS - 41)))
+
+    assert seen.mean_inverse_root == pytest.approx((hazard.mean_inverse_root + 3 * 2) / 4)
+
+
 def test_quantiles_of_exponential_jobs_are_the_textbooks_at_every_age() -> None:
     """Half are done after ln 2 means, nine in ten after ln 10, whatever the age."""
     assert constant(60.0).quantile(0.5) == pytest.approx(60 * math.log(2))

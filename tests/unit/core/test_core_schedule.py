@@ -26,7 +26,7 @@ WIDE = Bounds(detection_lag_s=2.0, min_interval_s=0.01, max_interval_s=3600.0)
 
 
 def poll(hazard: Hazard, bounds: Bounds = WIDE, terms: Contention | None = None, **other: float | None) -> float:
-    arguments: dict[str, float | None] = {"now": NOW, "deadline": FAR, "hint_s": None, "sample": 0.0} | other
+    arguments: dict[str, float | None] = {"now": NOW, "deadline": FAR, "hint_s": None, "sample": 0.5} | other
     age_s, soonest_s = arguments.pop("age_s", 30.0), arguments.pop("soonest_s", 0.0)
     outlook = Outlook(hazard, age_s, soonest_s)  # type: ignore[arg-type]
     return next_poll(outlook, bounds, terms or Contention(), **arguments) - NOW  # type: ignore[arg-type]
@@ -112,8 +112,9 @@ def test_the_price_of_a_lag_is_its_closed_form() -> None:
     assert price_of_lag(constant(60.0), 2.0) == pytest.approx(8 / 60)
 
 
-def test_the_sample_brings_a_poll_forward_by_up_to_a_twentieth() -> None:
-    assert poll(constant(60.0), sample=0.5) == pytest.approx(0.975 * poll(constant(60.0)))
+def test_the_sample_spreads_polls_over_a_twentieth_of_their_interval_around_it() -> None:
+    assert poll(constant(60.0), sample=0.0) == pytest.approx(0.975 * poll(constant(60.0)))
+    assert poll(constant(60.0), sample=0.9) == pytest.approx(1.02 * poll(constant(60.0)))
 
 
 def test_the_interval_stays_within_its_bounds() -> None:
