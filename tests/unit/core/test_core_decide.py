@@ -26,7 +26,10 @@ WATCH = Watch(
 FOLLOWING = Following(60.0, Bounds(2.0, 1.0, 30.0), not_found_grace_s=120.0)
 EXPECTED = Fixed(constant(60.0))
 EVERY_S = 0.975 * 60 * math.log(1 + math.sqrt(16) / 60 + 2 / 3 * 8 / 3600)
-"""Exponential jobs of a minute and a lag of 2 s, so a price c = 8/60: the law's interval with its second term, at the early end of its spread."""
+"""Exponential jobs of a minute and a lag of 2 s, so a price c = 8/60: the law's interval with its second term.
+
+The samples below are 0: the early end of the spread, a fortieth sooner.
+"""
 
 BLIND = (TroubleKind.RATE_LIMITED, TroubleKind.REFUSED, TroubleKind.UNAVAILABLE, TroubleKind.MALFORMED)
 KEYLESS = (TroubleKind.UNAUTHORIZED, TroubleKind.FORBIDDEN)
