@@ -278,6 +278,14 @@ class ProviderList(TypedDict):
     items: list[ProviderShown]
 
 
+class ResentShown(TypedDict):
+    """How many deliveries match; unless that was a dry run, they are sent again, the last at `last_at`."""
+
+    deliveries: int
+    dry_run: bool
+    last_at: Instant | None
+
+
 class DestinationShown(TypedDict):
     """A destination of the configuration, and how it is; its URL is a secret."""
 

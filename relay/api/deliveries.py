@@ -2,13 +2,17 @@
 
 from aiohttp import web
 
-from relay.api.answers import DeliveryPage
+from relay.api.answers import DeliveryPage, ResentShown
 from relay.api.auth import Caller, caller_of
 from relay.api.context import CONTEXT, Context
 from relay.api.problems import ApiProblem
-from relay.api.requests import DeliveriesQuery, read_query
+from relay.api.requests import MAX_BODY, DeliveriesQuery, ResendRequest, past_moment, read_json, read_query
 from relay.api.views import delivery_detail, delivery_json
+from relay.core.budget import Rate
+from relay.core.delivery import DeliveryState
 from relay.core.errors import InvalidValue, NotFound
+from relay.core.instant import iso
+from relay.core.observation import OUTCOMES, Status
 from relay.core.ports import DeliveryFilter, DeliveryView
 
 
@@ -16,7 +20,14 @@ async def list_deliveries(request: web.Request) -> web.Response:
     """GET /v1/deliveries, newest first."""
     context, caller = request.app[CONTEXT], caller_of(request)
     query = read_query(request, DeliveriesQuery)
-    wanted = DeliveryFilter(states=frozenset(query.state), watch_id=query.watch, owner=caller.owner)
+    wanted = DeliveryFilter(
+        states=frozenset(query.state),
+        watch_id=query.watch,
+        owner=caller.owner,
+        destination=query.destination,
+        types=frozenset(query.type),
+        since=past_moment("since", query.since, context.clock.now()),
+    )
     before = await _before(context, caller, query.cursor)
     found = await context.store.deliveries(wanted, before=before, limit=query.limit + 1)
     page = found[: query.limit]
@@ -41,6 +52,48 @@ async def resend(request: web.Request) -> web.Response:
     await context.store.resend(view.delivery.id, context.clock.now())
     context.wake_dispatcher()
     return web.json_response(delivery_json(await context.store.delivery(view.delivery.id)), status=202)
+
+
+async def resend_matching(request: web.Request) -> web.Response:
+    """POST /v1/deliveries/resend: all that match, one after the other, under the same ids."""
+    context, caller = request.app[CONTEXT], caller_of(request)
+    asked, now = await read_json(request, ResendRequest, MAX_BODY), context.clock.now()
+    every_s = _gap_s(asked.rate)
+    wanted = DeliveryFilter(
+        states=frozenset(map(DeliveryState, asked.state)),
+        watch_id=asked.watch,
+        owner=caller.owner,
+        destination=asked.destination,
+        provider=asked.provider,
+        statuses=frozenset(map(_status, asked.status)),
+        types=frozenset(asked.type),
+        since=past_moment("since", asked.since, now),
+        until=past_moment("until", asked.until, now),
+    )
+    number = await context.store.resend_matching(wanted, now, every_s=every_s, dry_run=asked.dry_run)
+    if number and not asked.dry_run:
+        context.wake_dispatcher()
+    answer: ResentShown = {
+        "deliveries": number,
+        "dry_run": asked.dry_run,
+        "last_at": iso(now + (number - 1) * every_s) if number else None,
+    }
+    return web.json_response(answer, status=200 if asked.dry_run else 202)
+
+
+def _gap_s(text: str) -> float:
+    try:
+        rate = Rate.parse(text)
+    except ValueError as error:
+        raise ApiProblem.of_fields([InvalidValue("rate", str(error))]) from None
+    return rate.window_s / rate.limit
+
+
+def _status(text: str) -> Status:
+    try:
+        return Status(text)
+    except ValueError:
+        raise ApiProblem.of_fields([InvalidValue("status", f"is none of {', '.join(OUTCOMES)}")]) from None
 
 
 async def _visible(context: Context, caller: Caller, delivery_id: str) -> DeliveryView:

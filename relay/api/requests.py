@@ -76,6 +76,25 @@ class BatchRequest(BaseModel):
     )
 
 
+class ResendRequest(BaseModel):
+    """What `POST /v1/deliveries/resend` takes: conditions that all have to hold, and how fast to go."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    state: list[Literal["delivered", "exhausted", "dropped"]] = Field(
+        default=["exhausted"], min_length=1, max_length=3, description="In one of these states."
+    )
+    destination: Name | None = Field(None, description="To one destination; `callback` means callback URLs.")
+    watch: Name | None = Field(None, description="Of one watch, by its id.")
+    provider: Name | None = Field(None, description="Of one provider's jobs.")
+    status: list[Name] = Field(default_factory=list, max_length=20, description="Of jobs with one of these outcomes.")
+    type: list[Name] = Field(default_factory=list, max_length=20, description="Of events of one of these types.")
+    since: Name | None = Field(None, description='Made since then: an RFC 3339 time, or a duration like "2h".')
+    until: Name | None = Field(None, description="Made until then, likewise.")
+    rate: Name = Field("10/s", description="At most so many per s, m, h or d.")
+    dry_run: bool = Field(default=False, description="Count only.")
+
+
 def _whole_number(text: object) -> object:
     """Let only plain digits be a number: "+5", "5_0" and " 5" are mistakes rather than numbers."""
     if not isinstance(text, str) or not re.fullmatch(r"[0-9]{1,18}", text):
@@ -124,6 +143,11 @@ class DeliveriesQuery(Query):
 
     state: list[DeliveryState] = Field(default_factory=list, description="In one of these states.")
     watch: Words | None = Field(None, description="Of one watch, by its id.")
+    destination: Words | None = Field(None, description="To one destination; `callback` means callback URLs.")
+    type: list[Words] = Field(default_factory=list, description="Of events of one of these types.")
+    since: Words | None = Field(
+        None, description='Made since then: an RFC 3339 time, or a duration before now like "1h".'
+    )
     cursor: Words | None = Field(None, description="The `next_cursor` of the page before.")
     limit: PageSize = 50
 
@@ -256,3 +280,16 @@ def deadline_of(text: str | None, default_s: float, now: float) -> float:
     if not now < deadline <= now + _MAX_DEADLINE_S:
         raise InvalidValue("deadline", "must lie in the future, at most a year ahead")
     return deadline
+
+
+def past_moment(field: str, text: str | None, now: float) -> float | None:
+    """Return the instant that an RFC 3339 time, or a duration before `now` like "1h", means."""
+    if text is None:
+        return None
+    instant = parse_instant(text)
+    if instant is not None:
+        return instant
+    try:
+        return now - parse_duration(text)
+    except ValueError as error:
+        raise ApiProblem.of_fields([InvalidValue(field, f"{error}, or write an RFC 3339 time")]) from None

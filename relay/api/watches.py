@@ -20,15 +20,14 @@ from relay.api.requests import (
     WatchRequest,
     deadline_of,
     invalid,
+    past_moment,
     read_json,
     read_query,
 )
 from relay.api.views import explanation_json, watch_json
 from relay.core import ids
-from relay.core.duration import parse_duration
 from relay.core.errors import InvalidValue, NotFound
 from relay.core.explanation import Surroundings, eta, explain, explain_orphan
-from relay.core.instant import parse_instant
 from relay.core.observation import Job
 from relay.core.outlook import Lifetime, outlook
 from relay.core.ports import Added, DeliveryFilter, WatchFilter, WatchView
@@ -182,7 +181,7 @@ async def list_watches(request: web.Request) -> web.Response:
     wanted = WatchFilter(
         statuses=frozenset(query.status),
         provider=query.provider,
-        since=_since(query.since, context.clock.now()),
+        since=past_moment("since", query.since, context.clock.now()),
         metadata=query.metadata,
         owner=caller.owner,
         id_prefix=query.id_prefix,
@@ -274,15 +273,3 @@ async def visible(context: Context, caller: Caller, reference: str) -> WatchView
 def _check_owner(added: Added, caller: Caller) -> None:
     if caller.owner is not None and added.watch.owner != caller.owner:
         raise ApiProblem(Problem.CONFLICT, "the job is watched under another token already")
-
-
-def _since(text: str | None, now: float) -> float | None:
-    if text is None:
-        return None
-    instant = parse_instant(text)
-    if instant is not None:
-        return instant
-    try:
-        return now - parse_duration(text)
-    except ValueError as error:
-        raise ApiProblem.of_fields([InvalidValue("since", f"{error}, or write an RFC 3339 time")]) from None

@@ -1,11 +1,12 @@
 """relay deliveries."""
 
+from functools import partial
 from typing import Any
 
 import click
 
 from relay.cli import output
-from relay.cli.client import delivery_path
+from relay.cli.client import Client, delivery_path
 from relay.cli.common import client_of, for_each, resolve
 from relay.cli.exit_codes import ExitCode
 from relay.cli.groups import ListingGroup
@@ -27,10 +28,20 @@ def deliveries() -> None:
 @deliveries.command("ls")
 @click.option("--state", multiple=True, help="pending, held, delivered, exhausted or dropped; may be repeated.")
 @click.option("--watch", "reference", metavar="ID", help="Of one watch.")
+@click.option("--destination", help='To one destination; "callback" means callback URLs.')
+@click.option("--since", metavar="1h", help="Made within this time, or since an RFC 3339 time.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one delivery a line.")
 @click.pass_context
-def ls(ctx: click.Context, state: tuple[str, ...], reference: str | None, limit: int, as_json: bool) -> int:
+def ls(
+    ctx: click.Context,
+    state: tuple[str, ...],
+    reference: str | None,
+    destination: str | None,
+    since: str | None,
+    limit: int,
+    as_json: bool,
+) -> int:
     """List deliveries, newest first.
 
     \b
@@ -40,6 +51,7 @@ def ls(ctx: click.Context, state: tuple[str, ...], reference: str | None, limit:
     """
     client = client_of(ctx)
     query: dict[str, object] = {"watch": resolve(client, reference)} if reference else {}
+    query |= {name: value for name, value in (("destination", destination), ("since", since)) if value}
     if state:
         query["state"] = list(state)
     return output.listing(
@@ -98,20 +110,54 @@ def _attempt_row(attempt: dict[str, Any]) -> tuple[str, ...]:
 
 
 @deliveries.command("resend")
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.option("--state", multiple=True, help="delivered, exhausted (the default) or dropped; may be repeated.")
+@click.option("--destination", help='To one destination; "callback" means callback URLs.')
+@click.option("--watch", "reference", metavar="ID", help="Of one watch.")
+@click.option("--provider", help="Of one provider's jobs.")
+@click.option("--status", multiple=True, help="Of jobs with this outcome; may be repeated.")
+@click.option("--type", "types", multiple=True, help="Of events of this type; may be repeated.")
+@click.option("--since", metavar="2h", help="Made within this time, or since an RFC 3339 time.")
+@click.option("--until", metavar="1h", help="Made before that, or until an RFC 3339 time.")
+@click.option("--rate", metavar="10/s", help="At most so many per s, m, h or d.")
+@click.option("--dry-run", is_flag=True, help="Count only.")
 @click.pass_context
-def resend(ctx: click.Context, ids: tuple[str, ...]) -> int:
-    """Send deliveries again at once, under the same webhook-id.
+def resend(ctx: click.Context, /, ids: tuple[str, ...], reference: str | None, dry_run: bool, **wanted: Any) -> int:
+    """Send deliveries again, under the same webhook-id: those named, at once, or all that match.
 
     \b
     Examples:
       relay deliveries resend dlv_...
-      relay deliveries --state exhausted --json | jq -r .id | relay deliveries resend -
+      relay deliveries resend --since 2h --state exhausted --dry-run
+      relay deliveries resend --destination shop --since 1d --rate 5/s
     """
+    conditions = {{"types": "type"}.get(name, name): _listed(value) for name, value in wanted.items() if value}
+    if ids and (conditions or reference or dry_run):
+        raise click.UsageError("name deliveries, or say which by options, not both")
     client = client_of(ctx)
+    if ids:
+        return for_each(ids, partial(_resend_one, client))
+    if not (reference or conditions.keys() - {"rate"}):
+        raise click.UsageError("say which: by an ID, or by an option such as --state exhausted")
+    if reference:
+        conditions["watch"] = resolve(client, reference)
+    told = client.post("/v1/deliveries/resend", {**conditions, "dry_run": dry_run})
+    return _tell_resent(told)
 
-    def send(delivery_id: str) -> None:
-        client.post(f"{delivery_path(delivery_id)}/resend")
-        output.say(f"{one_line(delivery_id)} is on its way")
 
-    return for_each(ids, send)
+def _listed(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _resend_one(client: Client, delivery_id: str) -> None:
+    client.post(f"{delivery_path(delivery_id)}/resend")
+    output.say(f"{one_line(delivery_id)} is on its way")
+
+
+def _tell_resent(told: dict[str, Any]) -> int:
+    click.echo(told["deliveries"])
+    if not told["deliveries"]:
+        output.say("nothing matches")
+        return ExitCode.NOT_FOUND
+    output.say("would be sent again" if told["dry_run"] else f"sent again, the last {output.when(told['last_at'])}")
+    return ExitCode.OK

@@ -142,13 +142,27 @@ class WatchFilter:
     id_prefix: str | None = None
 
 
+CALLBACK = "callback"
+"""What destinations without a name, callback URLs, are called together."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeliveryFilter:
-    """Which deliveries to list; an empty condition matches all."""
+    """Which deliveries are meant; an empty condition matches all.
+
+    `destination` is a name, or CALLBACK for callback URLs; `statuses` are those of
+    the watch; `since` and `until` bound when the delivery came into being.
+    """
 
     states: frozenset[DeliveryState] = frozenset()
     watch_id: str | None = None
     owner: str | None = None
+    destination: str | None = None
+    provider: str | None = None
+    statuses: frozenset[Status] = frozenset()
+    types: frozenset[str] = frozenset()
+    since: float | None = None
+    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,6 +406,15 @@ class Store(Protocol):
 
     async def events(self, wanted: EventFilter, *, after: int, limit: int) -> list[tuple[int, Event]]:
         """Return events oldest first, each with its place in the order, from behind the place `after`."""
+        ...
+
+    async def resend_matching(self, wanted: DeliveryFilter, now: float, *, every_s: float, dry_run: bool) -> int:
+        """Make deliveries due again, one each `every_s` from `now` on, the oldest first; return how many.
+
+        Each begins a fresh budget with its turn.  Those under way are left alone,
+        and those whose destination is down or switched off are held.  A dry run
+        counts only.
+        """
         ...
 
     async def resend(self, delivery_id: str, now: float) -> None:

@@ -247,8 +247,26 @@ WHERE (:before_at IS NULL OR (deliveries.created_at, deliveries.id) < (:before_a
   AND (:watch_id IS NULL OR deliveries.watch_id = :watch_id)
   AND (:owner IS NULL OR watches.owner = :owner)
   AND (:states IS NULL OR deliveries.state IN (SELECT value FROM json_each(:states)))
+  AND (:destination IS NULL OR coalesce(deliveries.name, 'callback') = :destination)
+  AND (:provider IS NULL OR watches.provider = :provider)
+  AND (:statuses IS NULL OR watches.status IN (SELECT value FROM json_each(:statuses)))
+  AND (:types IS NULL OR events.type IN (SELECT value FROM json_each(:types)))
+  AND (:since IS NULL OR deliveries.created_at >= :since)
+  AND (:until IS NULL OR deliveries.created_at <= :until)
 ORDER BY deliveries.created_at DESC, deliveries.id DESC
 LIMIT :limit;
+
+-- name: resend_deliveries
+-- Each in its turn, which is on disk: a restart goes on where it was.
+UPDATE deliveries
+SET next_attempt_at = :now + turn.key * :every_s, retry_from = :now + turn.key * :every_s, tries = 0, spared = 0,
+    state = CASE WHEN EXISTS (SELECT 1 FROM conditions
+                              WHERE conditions.lane = deliveries.lane
+                                AND condition IN ('unreachable', 'draining', 'disabled'))
+                 THEN 'held' ELSE 'pending' END,
+    trigger = 'manual', finalized_at = NULL
+FROM json_each(:ids) AS turn
+WHERE deliveries.id = turn.value;
 
 -- name: resend_delivery
 UPDATE deliveries

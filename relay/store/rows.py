@@ -11,7 +11,7 @@ from relay.core.event import Event
 from relay.core.hazard import BINS
 from relay.core.learning import Evidence, Kind, Phase
 from relay.core.observation import Job, Status
-from relay.core.ports import KeptAnswer
+from relay.core.ports import DeliveryFilter, KeptAnswer
 from relay.core.standing import Footing, Standing
 from relay.core.watch import Continue, NewWatch, Target, Watch
 from relay.store.writer import Row
@@ -250,6 +250,31 @@ def evidence_columns(kind: Kind, known: Evidence, now: float) -> dict[str, objec
         "events": _BINS.pack(*known.events),
         "exposure": _BINS.pack(*known.exposure),
     }
+
+
+def delivery_filter(
+    wanted: DeliveryFilter, before: tuple[float, str] | None, limit: int
+) -> dict[str, float | str | None]:
+    """Return the parameters of a list of deliveries from before one's `created_at` and id; -1 is no limit."""
+    before_at, before_id = before or (None, None)
+    return {
+        "before_at": before_at,
+        "before_id": before_id,
+        "watch_id": wanted.watch_id,
+        "owner": wanted.owner,
+        "states": _any_of(wanted.states),
+        "destination": wanted.destination,
+        "provider": wanted.provider,
+        "statuses": _any_of(wanted.statuses),
+        "types": _any_of(wanted.types),
+        "since": wanted.since,
+        "until": wanted.until,
+        "limit": limit,
+    }
+
+
+def _any_of(values: frozenset[str] | frozenset[DeliveryState] | frozenset[Status]) -> str | None:
+    return text(sorted(values)) if values else None
 
 
 def text(value: Mapping[str, object] | Sequence[object]) -> str:

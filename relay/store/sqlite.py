@@ -361,17 +361,20 @@ class SqliteStore:
         self, wanted: DeliveryFilter, *, before: tuple[float, str] | None, limit: int
     ) -> list[DeliveryView]:
         """See Store."""
-        before_at, before_id = before or (None, None)
-        found = await self._read(
-            "list_deliveries",
-            before_at=before_at,
-            before_id=before_id,
-            watch_id=wanted.watch_id,
-            owner=wanted.owner,
-            states=rows.text(sorted(wanted.states)) if wanted.states else None,
-            limit=limit,
-        )
+        found = await self._read("list_deliveries", **rows.delivery_filter(wanted, before, limit))
         return [_delivery_view(row) for row in found]
+
+    async def resend_matching(self, wanted: DeliveryFilter, now: float, *, every_s: float, dry_run: bool) -> int:
+        """See Store."""
+
+        async def write(transaction: Transaction) -> int:
+            found = await transaction.fetch("list_deliveries", **rows.delivery_filter(wanted, None, limit=-1))
+            oldest_first = [row["id"] for row in reversed(found) if row["leased_until"] <= now]
+            if not dry_run:
+                await transaction.fetch("resend_deliveries", ids=rows.text(oldest_first), now=now, every_s=every_s)
+            return len(oldest_first)
+
+        return await self._writer.commit(write)
 
     async def last_event(self) -> int:
         """See Store."""

@@ -329,6 +329,45 @@ class TestSurroundings:
         item = {"name": "ops", "type": "slack", "condition": "working", "since": None, "detail": None, "held": 0}
         assert await api.call("GET", "/v1/destinations") == (200, {"items": [item], "callback_hosts": []})
 
+    async def test_all_deliveries_that_match_are_counted_and_sent_again(self, api: Api) -> None:
+        _, watch = await api.add(callback_url="https://hook.example/a")
+        await api.end(str(watch["id"]), Observation(Status.COMPLETED, "done"))
+        (view,) = await api.store.deliveries(DeliveryFilter(), before=None, limit=9)
+        now = api.clock.now()
+        await api.store.settle_attempt(
+            Attempt(view.delivery.id, 1, Trigger.SCHEDULED, now, 0.5, VerdictKind.RETRY, 500, "no"),
+            Settlement(view.delivery.id, DeliveryState.EXHAUSTED, now, 1, "no", now),
+        )
+        wanted = {"since": "2h", "destination": "callback", "status": ["completed"], "rate": "5/s"}
+
+        counted = await api.call("POST", "/v1/deliveries/resend", json={**wanted, "dry_run": True})
+        assert (counted[0], counted[1]["deliveries"], counted[1]["dry_run"]) == (200, 1, True)
+        sent = await api.call("POST", "/v1/deliveries/resend", json=wanted)
+        assert (sent[0], sent[1]["deliveries"], sent[1]["dry_run"]) == (202, 1, False)
+        assert "dispatcher" in api.woken
+        (item,) = (await api.call("GET", "/v1/deliveries?state=pending&destination=callback"))[1]["items"]  # type: ignore[misc]
+        assert item["id"] == view.delivery.id
+        none = await api.call("POST", "/v1/deliveries/resend", json={})
+        assert none == (202, {"deliveries": 0, "dry_run": False, "last_at": None})
+
+    @pytest.mark.parametrize(
+        ("body", "field"),
+        [
+            ({"state": ["pending"]}, "state.0"),
+            ({"rate": "fast"}, "rate"),
+            ({"since": "yesterday"}, "since"),
+            ({"status": ["done"]}, "status"),
+            ({"all": True}, "all"),
+        ],
+    )
+    async def test_a_resend_of_many_names_what_it_does_not_understand(
+        self, api: Api, body: dict[str, object], field: str
+    ) -> None:
+        status, problem = await api.call("POST", "/v1/deliveries/resend", json=body)
+
+        assert status in (400, 422)
+        assert [each["field"] for each in problem["errors"]] == [field]  # type: ignore[attr-defined]
+
     async def test_a_destination_that_is_switched_off_degrades_readiness_until_it_is_enabled(self, api: Api) -> None:
         _, watch = await api.add(destinations=["ops"])
         await api.end(str(watch["id"]), Observation(Status.COMPLETED, "done"))

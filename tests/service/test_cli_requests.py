@@ -378,6 +378,40 @@ def test_a_delivery_is_shown_with_its_attempts(api: ScriptedApi, relay: Cli) -> 
     assert json.loads(relay("deliveries", "show", "dlv_1", "--json").stdout)["attempts"] == [attempt]
 
 
+def test_a_resend_of_many_says_which_and_how_many(api: ScriptedApi, relay: Cli) -> None:
+    told = {"deliveries": 3, "dry_run": True, "last_at": "2026-11-21T10:00:01.000Z"}
+    api.on("POST", "/v1/deliveries/resend", (200, told))
+
+    done = relay.process("deliveries", "resend", "--since", "2h", "--state", "exhausted", "--type", "a", "--dry-run")
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "3\n", "would be sent again\n")
+    assert api.asked[0].body == {
+        "state": ["exhausted"],
+        "since": "2h",
+        "type": ["a"],
+        "dry_run": True,
+    }
+
+
+def test_a_resend_of_none_that_match_is_told_by_the_exit_code(api: ScriptedApi, relay: Cli) -> None:
+    api.on("POST", "/v1/deliveries/resend", (202, {"deliveries": 0, "dry_run": False, "last_at": None}))
+
+    assert relay("deliveries", "resend", "--destination", "ops").return_value == 3
+
+
+@pytest.mark.parametrize("arguments", [("dlv_1", "--since", "2h"), ("dlv_1", "--dry-run"), ("--rate", "5/s")])
+def test_a_resend_is_of_those_named_or_of_those_that_match(relay: Cli, arguments: tuple[str, ...]) -> None:
+    assert relay.process("deliveries", "resend", *arguments).returncode == 2
+
+
+def test_a_destination_is_enabled_again(api: ScriptedApi, relay: Cli) -> None:
+    api.on("POST", "/v1/destinations/ops/enable", (200, {"enabled": True}))
+
+    done = relay.process("destinations", "enable", "ops")
+
+    assert (done.returncode, done.stderr) == (0, "ops: is tried again now\n")
+
+
 def test_a_resend_names_each_delivery(api: ScriptedApi, relay: Cli) -> None:
     api.on("POST", "/v1/deliveries/dlv_1/resend", (202, delivery("dlv_1", state="pending")))
 

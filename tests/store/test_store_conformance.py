@@ -983,3 +983,71 @@ class TestHealth:
         claimed = await claim(store, NOW + 200, retries=1)
 
         assert sorted(item.delivery.attempts for item in claimed) == [0, 1]
+
+
+class TestResendingMany:
+    async def exhausted(self, store: Store, number: int, **changes: object) -> str:
+        await ended(store, number, **changes)
+        (outgoing,) = await claim(store)
+        delivery_id = outgoing.delivery.id
+        await store.settle_attempt(attempt(delivery_id), final(delivery_id, DeliveryState.EXHAUSTED))
+        return delivery_id
+
+    async def resend(self, store: Store, wanted: DeliveryFilter, *, dry_run: bool = False) -> int:
+        return await store.resend_matching(wanted, NOW + 500, every_s=2.0, dry_run=dry_run)
+
+    async def test_all_that_match_go_one_after_the_other_with_fresh_budgets(self, store: Store) -> None:
+        sent = {await self.exhausted(store, number) for number in range(1, 4)}
+        everything = DeliveryFilter(states=frozenset({DeliveryState.EXHAUSTED}))
+
+        assert await self.resend(store, everything) == 3
+
+        turns = [(await store.delivery(each)).delivery for each in sent]
+        assert sorted(turn.next_attempt_at for turn in turns) == [NOW + 500, NOW + 502, NOW + 504]
+        assert {(turn.state, turn.trigger, turn.tries) for turn in turns} == {
+            (DeliveryState.PENDING, Trigger.MANUAL, 0)
+        }
+        assert all(turn.retry_from == turn.next_attempt_at for turn in turns)
+        assert [len(await claim(store, NOW + at)) for at in (500, 503, 504)] == [1, 1, 1]
+        assert await self.resend(store, everything) == 0
+
+    async def test_a_dry_run_counts_only(self, store: Store) -> None:
+        delivery_id = await self.exhausted(store, 1)
+
+        assert await self.resend(store, DeliveryFilter(), dry_run=True) == 1
+        assert (await store.delivery(delivery_id)).delivery.state is DeliveryState.EXHAUSTED
+
+    @pytest.mark.parametrize(
+        ("wanted", "number"),
+        [
+            (DeliveryFilter(), 3),
+            (DeliveryFilter(destination="ops"), 1),
+            (DeliveryFilter(destination="callback"), 2),
+            (DeliveryFilter(provider="getimg"), 2),
+            (DeliveryFilter(statuses=frozenset({Status.COMPLETED})), 3),
+            (DeliveryFilter(statuses=frozenset({Status.FAILED})), 0),
+            (DeliveryFilter(types=frozenset({"job.completed"}), provider="mine"), 1),
+            (DeliveryFilter(types=frozenset({"job.failed"})), 0),
+            (DeliveryFilter(owner="shop"), 1),
+            (DeliveryFilter(since=NOW + 50, until=NOW + 50), 3),
+            (DeliveryFilter(since=NOW + 51), 0),
+            (DeliveryFilter(until=NOW + 49), 0),
+            (DeliveryFilter(states=frozenset({DeliveryState.DELIVERED})), 0),
+        ],
+    )
+    async def test_every_condition_narrows(self, store: Store, wanted: DeliveryFilter, number: int) -> None:
+        await self.exhausted(store, 1)
+        await self.exhausted(store, 2, targets=(OPS,), owner="shop")
+        await self.exhausted(store, 3, provider="mine")
+
+        assert await self.resend(store, wanted, dry_run=True) == number
+        assert len(await store.deliveries(wanted, before=None, limit=9)) == number
+
+    async def test_what_is_under_way_is_left_alone_and_what_is_down_is_held(self, store: Store) -> None:
+        delivery_id = await self.exhausted(store, 1)
+        await outage(store)
+        await ended(store, 2, targets=(OPS,))
+        await claim(store, NOW + 490)
+
+        assert await self.resend(store, DeliveryFilter()) == 1
+        assert (await store.delivery(delivery_id)).delivery.state is DeliveryState.HELD
