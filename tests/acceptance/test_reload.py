@@ -102,7 +102,7 @@ async def test_a_secret_that_cannot_be_read_is_no_configuration_to_take_over(wor
 
     assert code == 78
     assert 'destinations.ops.url: file "not-there" cannot be read' in err
-    assert (await call(relay, "GET", "/v1/destinations"))[1] == {"items": []}
+    assert (await call(relay, "GET", "/v1/destinations"))[1]["items"] == []
 
 
 async def test_what_waits_for_a_restart_is_named(world: World, relay: RelayProcess) -> None:
