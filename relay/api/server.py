@@ -26,7 +26,8 @@ log = structlog.get_logger("relay.api")
 
 CONNECTIONS = 1000
 """At most; where the process may open fewer than twice as many files, half of those."""
-HEADERS_S = 15.0
+HEADERS_S = 75.0
+"""Longer than the 60 s for which reverse proxies keep idle connections: none is closed as it comes to be used."""
 _LINGER_S = 1.0
 """How long a client may go on sending a body that was refused."""
 _BACKLOG = 1024
