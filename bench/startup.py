@@ -26,6 +26,7 @@ _WATCH = {
     "status": "running",
     "watched_at": "2026-11-21T10:00:00.000Z",
     "next_poll_at": "2026-11-21T10:00:05.000Z",
+    "eta": None,
     "polls": 3,
 }
 _PAGE = json.dumps({"items": [{"id": f"wat_{n:026}", **_WATCH} for n in range(WATCHES)], "next_cursor": None}).encode()

@@ -11,7 +11,9 @@ from click.shell_completion import CompletionItem
 
 from relay import __version__
 from relay.cli.exit_codes import ExitCode, of_problem
+from relay.cli.failures import ApiError, NothingMatched, Unreachable
 from relay.cli.groups import Group
+from relay.core.errors import RelayError
 
 _COMMANDS = {
     "add": "relay.cli.watches:add",
@@ -116,11 +118,6 @@ def cli(ctx: click.Context, url: str | None, token_file: str | None, token: str 
 
 def main() -> None:
     """Run the command line; turn what went wrong into a sentence and an exit code."""
-    from relay.cli.client import ApiError, Unreachable
-    from relay.cli.common import NothingMatched
-    from relay.cli.output import error as tell
-    from relay.core.errors import RelayError
-
     try:
         code = cli.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else ExitCode.OK)
@@ -130,31 +127,36 @@ def main() -> None:
         error.show()
         sys.exit(ExitCode.USAGE)
     except click.UsageError as error:
-        tell(error.format_message(), f"{error.ctx.command_path} --help tells more" if error.ctx else None)
+        _tell(error.format_message(), f"{error.ctx.command_path} --help tells more" if error.ctx else None)
         sys.exit(ExitCode.USAGE)
     except click.ClickException as error:
-        tell(error.format_message())
+        _tell(error.format_message())
         sys.exit(ExitCode.ERROR)
     except NothingMatched as error:
-        tell(str(error))
+        _tell(str(error))
         sys.exit(ExitCode.NOT_FOUND)
     except Unreachable as error:
-        tell(str(error), "start it with: relay serve --config FILE")
+        _tell(str(error), "start it with: relay serve --config FILE")
         sys.exit(ExitCode.UNREACHABLE)
     except ApiError as error:
-        tell(str(error), "give a token: RELAY_TOKEN=rly_..., or --token-file FILE" if error.status == 401 else None)
+        _tell(str(error), "give a token: RELAY_TOKEN=rly_..., or --token-file FILE" if error.status == 401 else None)
         sys.exit(of_problem(error.status))
     except RelayError as error:
         sys.exit(_foreseen(error))
 
 
+def _tell(sentence: str, hint: str | None = None) -> None:
+    from relay.cli.output import error
+
+    error(sentence, hint)
+
+
 def _foreseen(error: Exception) -> ExitCode:
     """Tell what an offline tool foresaw."""
-    from relay.cli.output import error as tell
     from relay.config import ConfigInvalid
 
     if isinstance(error, ConfigInvalid):
         click.echo(error.report, err=True)
         return ExitCode.CONFIG
-    tell(str(error))
+    _tell(str(error))
     return ExitCode.ERROR

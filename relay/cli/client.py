@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from relay.cli.failures import ApiError as ApiError
+from relay.cli.failures import Unreachable as Unreachable
+
 DEFAULT_URL = "http://127.0.0.1:8377"
 _SYSTEM_WIDE, _RUNTIME = Path("/etc/relay/config.toml"), Path("/run/relay")
 _SOCKET = "relay.sock"
@@ -17,19 +20,6 @@ _UNIX = "unix:"
 _TIMEOUT_S = 15.0
 _PAGE = 200
 _NOT_READY = 503
-
-
-class ApiError(Exception):
-    """The daemon answered with a problem: `status` is its HTTP status, `problem` the document."""
-
-    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
-        super().__init__(problem.get("detail") or problem.get("title") or f"HTTP {status}")
-        self.status = status
-        self.problem = problem
-
-
-class Unreachable(Exception):
-    """No daemon answers."""
 
 
 class Client:

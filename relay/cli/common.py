@@ -11,6 +11,7 @@ import click
 from relay.cli import output
 from relay.cli.client import ApiError, Client, checked_url, default_url, watch_path
 from relay.cli.exit_codes import ExitCode
+from relay.cli.failures import NothingMatched as NothingMatched
 from relay.core.duration import parse_duration
 
 _MOST_MATCHES = 2
@@ -25,10 +26,6 @@ CONFIG_OPTION = click.option(
     type=click.Path(path_type=Path),
     help="The file; else $RELAY_CONFIG, ./config.toml or /etc/relay/config.toml.",
 )
-
-
-class NothingMatched(Exception):
-    """There is nothing to act on."""
 
 
 def seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
