@@ -14,6 +14,8 @@ PRICE_S = 0.5
 
 _NEGLIGIBLE = 1e-9
 _TRIES, _CLOSE = 30, 1e-3
+_WIDEST = 30.0
+"""Prices beyond e to this power, or its inverse, are not tried."""
 _WAITS = 24
 """How many waits stand for all that end between two polls."""
 
@@ -171,8 +173,10 @@ def best_interval(kinds: Sequence[Kind], price: float = PRICE_S) -> float:
     return near
 
 
-def solve(of_price: Callable[[float], Outcome], wanted: float, of: Callable[[Outcome], float]) -> Outcome:
-    """Return the outcome at the price at which what `of` tells of it is as wanted.
+def solve(
+    of_price: Callable[[float], Outcome], wanted: float, of: Callable[[Outcome], float], *, rising: bool
+) -> Outcome:
+    """Return the outcome at the price at which what `of` tells of it is as wanted; `rising` tells how prices move it.
 
     False position on logarithms, with Illinois' halving: by the square-root law
     the curve is nearly straight there.  Where it jumps over what is wanted, the
@@ -187,16 +191,15 @@ def solve(of_price: Callable[[float], Outcome], wanted: float, of: Callable[[Out
 
     left, right = math.log(PRICE_S), math.log(PRICE_S) + 1.0
     low, high = off(left), off(right)
-    rising = high > low
-    while (low > 0) == rising:
+    while (low > 0) == rising and left > -_WIDEST:
         left, right, high = left - 2.0, left, low
         low = off(left)
-    while (high > 0) != rising:
+    while (high > 0) != rising and right < _WIDEST:
         left, right, low = right, right + 2.0, high
         high = off(right)
     side = 0
     for _ in range(_TRIES):
-        middle = right - high * (right - left) / (high - low)
+        middle = right - high * (right - left) / (high - low) if high != low else (left + right) / 2
         here = off(middle)
         if abs(here) < _CLOSE:
             break

@@ -173,9 +173,9 @@ def _replay(name: str, seed: int, extent: Extent) -> Replay:
             return outcome(kinds, learned(known, Terms(price=price)))
 
         if jobs in reported:
-            polls[jobs] = solve(at_price, fixed.lag_s, lambda found: found.lag_s).polls / fixed.polls
+            polls[jobs] = solve(at_price, fixed.lag_s, lambda found: found.lag_s, rising=True).polls / fixed.polls
         if jobs in equal:
-            lag[jobs] = solve(at_price, fixed.polls, lambda found: found.polls).lag_s / fixed.lag_s
+            lag[jobs] = solve(at_price, fixed.polls, lambda found: found.polls, rising=False).lag_s / fixed.lag_s
     return Replay(ratio, polls, lag)
 
 

@@ -95,7 +95,7 @@ def test_backing_off_doubles_up_to_its_longest() -> None:
 
 def test_the_price_of_a_wanted_lag_is_found() -> None:
     """At a lag of sqrt(2c), wanted 3 s."""
-    found = solve(lambda price: Outcome(math.sqrt(2 * price), 1 / price), 3.0, lambda made: made.lag_s)
+    found = solve(lambda price: Outcome(math.sqrt(2 * price), 1 / price), 3.0, lambda made: made.lag_s, rising=True)
     assert found.lag_s == pytest.approx(3.0, rel=1e-3)
     assert found.polls == pytest.approx(1 / 4.5, rel=3e-3)
 
