@@ -92,7 +92,8 @@ async def _authenticated(request: web.Request, handler: Handler) -> web.StreamRe
 @web.middleware
 async def _repeated(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer the same request with the same key but once; errors are answers here already, so that they are kept."""
-    if request.method != "POST" or repetition.KEY not in request.headers:
+    lost = request.match_info.http_exception is not None
+    if lost or request.method != "POST" or repetition.KEY not in request.headers:
         return await handler(request)
     if request.match_info.handler not in _REPEATABLE:
         raise ApiProblem.of_fields([InvalidValue(repetition.KEY, "is not taken here: the answer is told once")])

@@ -35,7 +35,9 @@ def caller_of(request: web.Request) -> Caller:
     return request[CALLER]
 
 
-_EVERYTHING = Caller(frozenset(Scope))
+_BY_SOCKET = Caller(frozenset(Scope))
+ANYONE = Caller(frozenset(Scope))
+"""Whoever connects while there are no tokens."""
 
 
 class CreatedTokens:
@@ -77,11 +79,11 @@ async def authenticate(
     if kind.lower() == "bearer" and presented.strip():
         return _known(await _find(digest_of(presented.strip()), configured, created), now)
     if _by_socket(request):
-        return _EVERYTHING
+        return _BY_SOCKET
     if configured or created.any:
         raise _unauthenticated("send a token as 'Authorization: Bearer ...'")
     _refuse_browsers(request, listen_host)
-    return _EVERYTHING
+    return ANYONE
 
 
 async def _find(digest: str, configured: Collection[Token], created: CreatedTokens) -> Token | None:

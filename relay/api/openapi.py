@@ -34,6 +34,7 @@ _TAKEN = {
     "If-None-Match": "The tag of an answer that is known: 304 where it is the same still.",
     "Last-Event-ID": "Where the stream that broke off was; browsers send it by themselves.",
 }
+_FORMS = {"Idempotency-Key": {"pattern": r'^("[!#-~]{1,255}"|[!#-~]{1,255})$'}}
 _PATH_PARAMETERS = {
     "id": "An id; of a watch also as provider:job_id.",
     "name": "A name of the configuration.",
@@ -110,7 +111,12 @@ def _path_parameters(path: str) -> list[dict[str, Any]]:
 
 def _headers(operation: Operation) -> list[dict[str, Any]]:
     return [
-        {"name": name, "in": "header", "description": _TAKEN[name], "schema": {"type": "string"}}
+        {
+            "name": name,
+            "in": "header",
+            "description": _TAKEN[name],
+            "schema": {"type": "string", **_FORMS.get(name, {})},
+        }
         for name in operation.takes
     ]
 

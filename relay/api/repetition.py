@@ -24,7 +24,7 @@ from relay.core.ports import KeptAnswer
 
 KEY = "Idempotency-Key"
 KEPT_S = 86400.0
-_KEY = re.compile(r'"?([\x21\x23-\x7e]{1,255})"?')
+_KEY = re.compile(r'(")?([!#-~]{1,255})(?(1)")')
 _KEPT_HEADERS = ("Content-Type", "Location")
 
 
@@ -55,7 +55,7 @@ def _key_of(request: web.Request) -> str:
     found = _KEY.fullmatch(request.headers[KEY])
     if found is None:
         raise ApiProblem.of_fields([InvalidValue(KEY, "must be 1 to 255 visible ASCII characters")])
-    return found[1]
+    return found[2]
 
 
 def _fingerprint(request: web.Request, body: bytes) -> str:

@@ -3,8 +3,9 @@
 from aiohttp import web
 
 from relay.api.answers import TokenCreated, TokenList
+from relay.api.auth import ANYONE, caller_of
 from relay.api.context import CONTEXT
-from relay.api.problems import ApiProblem
+from relay.api.problems import ApiProblem, Problem
 from relay.api.requests import MAX_BODY, TokenRequest, read_json
 from relay.api.views import token_json
 from relay.core.access import TOKEN_BYTES, Scope, expiry, new_token, token_text
@@ -12,8 +13,12 @@ from relay.core.errors import InvalidValue
 
 
 async def create(request: web.Request) -> web.Response:
-    """POST /v1/tokens."""
+    """POST /v1/tokens; not for anyone on this machine, because the first token locks out those who have none."""
     context = request.app[CONTEXT]
+    if caller_of(request) is ANYONE:
+        raise ApiProblem(
+            Problem.FORBIDDEN, "the first token is made over the socket, or by relay token create while relay rests"
+        )
     wanted, now = await read_json(request, TokenRequest, MAX_BODY), context.clock.now()
     try:
         expires_at = None if wanted.expires is None else expiry(wanted.expires, now)

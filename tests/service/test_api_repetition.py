@@ -116,6 +116,9 @@ class TestKeys:
 
         assert (status, problem["errors"][0]["field"]) == (422, "Idempotency-Key")
 
+    async def test_a_key_on_a_path_that_leads_nowhere_does_not_hide_that(self, api: Api) -> None:
+        assert (await ask(api, "k", path="/v1/watches/00/poll"))[0] == 404
+
     async def test_the_text_of_a_token_is_not_kept_for_a_second_answer(self, api: Api) -> None:
         status, _ = await ask(api, "k", {"scopes": ["read"]}, path="/v1/tokens")
 

@@ -36,32 +36,34 @@ async def made(api: Api, *scopes: str, **more: object) -> dict[str, str]:
     return token  # type: ignore[return-value]
 
 
-async def test_a_token_is_told_once_and_its_text_is_nowhere_else(api: Api, tmp_path: Path) -> None:
-    token = await made(api, "watch", "read")
-    _, page = await api.call("GET", "/v1/tokens", headers=bearer(await made_by_store(api)))
+async def test_a_token_is_told_once_and_its_text_is_nowhere_else(guarded: Api, tmp_path: Path) -> None:
+    guarded.headers = bearer(ROOT)
+    token = await made(guarded, "watch", "read")
+    _, page = await guarded.call("GET", "/v1/tokens")
 
     assert token["token"].startswith(token["id"])
     assert len(token["token"]) == 47
-    (first, _) = page["items"]  # type: ignore[misc]
+    (first,) = page["items"]  # type: ignore[misc]
     assert first == {key: value for key, value in token.items() if key != "token"}
     stored = b"".join((tmp_path / name).read_bytes() for name in ("relay.db", "relay.db-wal"))
     assert token["id"].encode() in stored
     assert token["token"].encode() not in stored
 
 
-async def made_by_store(api: Api) -> str:
-    """Make an administrator's token as the command line does where no daemon runs."""
-    await api.store.add_token(new_token("rly_admins-token-0", "root", frozenset({Scope.ADMIN}), now=api.clock.now()))
-    return "rly_admins-token-0"
+async def test_anyone_on_this_machine_cannot_lock_the_others_out_by_making_the_first_token(api: Api) -> None:
+    status, _ = await api.call("POST", "/v1/tokens", json={"scopes": ["read"]})
+
+    assert status == 403
+    assert (await api.call("GET", "/v1/watches"))[0] == 200
 
 
 async def test_the_first_token_closes_the_api_to_those_without(api: Api) -> None:
     assert (await api.call("GET", "/v1/watches"))[0] == 200
 
-    token = await made(api, "read")
+    await api.context.created.add(new_token("rly_first-token", "shop", frozenset({Scope.READ}), now=api.clock.now()))
 
     assert (await api.call("GET", "/v1/watches"))[0] == 401
-    assert (await api.call("GET", "/v1/watches", headers=bearer(token["token"])))[0] == 200
+    assert (await api.call("GET", "/v1/watches", headers=bearer("rly_first-token")))[0] == 200
 
 
 async def test_a_wrong_token_is_refused_even_where_none_is_needed(api: Api) -> None:
@@ -111,11 +113,11 @@ async def test_an_expired_token_is_refused_and_told_so(guarded: Api) -> None:
 
 
 @pytest.mark.parametrize("wanted", [{"scopes": []}, {"scopes": ["root"]}, {"scopes": ["read"], "expires": "soon"}, {}])
-async def test_a_token_that_cannot_be_is_refused(api: Api, wanted: dict[str, object]) -> None:
-    status, _ = await api.call("POST", "/v1/tokens", json=wanted)
+async def test_a_token_that_cannot_be_is_refused(guarded: Api, wanted: dict[str, object]) -> None:
+    status, _ = await guarded.call("POST", "/v1/tokens", json=wanted, headers=bearer(ROOT))
 
     assert status == 422
-    assert await api.store.tokens() == []
+    assert await guarded.store.tokens() == []
 
 
 async def test_only_an_administrator_makes_tokens(guarded: Api) -> None:
