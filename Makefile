@@ -1,6 +1,7 @@
 # make demo   the main job, end to end, without keys
 # make test   everything that CI checks
 # make docs   the pages of docs/reference, from the code
+# make torture   pull the plug hundreds of times, and audit what is left (ten minutes)
 # make bench-startup   how fast the command line starts
 # make bench-schedule  how well polls are placed, against the best that can be done
 
@@ -8,7 +9,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs bench-startup bench-schedule clean
+.PHONY: demo test check docs torture bench-startup bench-schedule clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/relay demo
@@ -20,6 +21,11 @@ test: check
 
 docs: $(VENV)/.runtime
 	$(BIN)/python docs/generate.py
+
+TORTURE ?=
+
+torture: $(VENV)/.runtime
+	$(BIN)/python -m bench.torture $(TORTURE)
 
 bench-startup: $(VENV)/.runtime
 	$(BIN)/python bench/startup.py
