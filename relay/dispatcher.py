@@ -356,7 +356,7 @@ async def send(outlet: Outlet, request: Request, clock: Clock) -> tuple[Response
         response = await outlet.transport.send(request, timeout_s=ATTEMPT_TIMEOUT_S, max_body=MAX_RESPONSE_BYTES)
     except TransportError as error:
         return None, Verdict(VerdictKind.RETRY, str(error), sign=_SIGNS.get(error.fault, Sign.ABSENT))
-    verdict = outlet.destination.verdict(response, clock.now())
+    verdict = outlet.destination.verdict(response, clock.now(), plain=request.plain)
     return response, replace(verdict, reason=verdict.reason or request.doubt)
 
 

@@ -16,7 +16,8 @@ MAX_WAIT_S = 86400.0
 class Request:
     """One HTTP request, complete: `url` is sent byte for byte as it stands.
 
-    `doubt` is what went wrong in making it, where it can be sent nevertheless.
+    `doubt` is what went wrong in making it, where it can be sent nevertheless;
+    `plain` tells of a message that it is text without layout.
     """
 
     method: str
@@ -24,6 +25,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes | None = field(default=None, repr=False)
     doubt: str | None = None
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

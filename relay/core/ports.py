@@ -108,8 +108,8 @@ class Destination(Protocol):
         """Return the request of one attempt, signed for `now` where the destination signs."""
         ...
 
-    def verdict(self, response: Response, now: float) -> Verdict:
-        """Return what the answer means."""
+    def verdict(self, response: Response, now: float, *, plain: bool = False) -> Verdict:
+        """Return what the answer means; `plain` tells whether the message was one without layout."""
         ...
 
 

@@ -60,7 +60,7 @@ class AppriseDestination:
         told = digest(outgoing, now)
         return self._notify(told.title, _digest_body(told), told.status)
 
-    def verdict(self, response: Response, now: float) -> Verdict:
+    def verdict(self, response: Response, now: float, *, plain: bool = False) -> Verdict:
         """See Destination; what was not taken has no answer."""
         return Verdict(VerdictKind.DELIVERED) if response.status == 200 else again(response, now)
 

@@ -45,7 +45,7 @@ class CallbackDestination:
             headers["relay-resend"] = "1"
         return Request("POST", url, headers, body)
 
-    def verdict(self, response: Response, now: float) -> Verdict:
+    def verdict(self, response: Response, now: float, *, plain: bool = False) -> Verdict:
         """See Destination.
 
         Only 2xx is success, and it outweighs the steering header.  410 means

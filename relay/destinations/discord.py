@@ -120,23 +120,23 @@ class DiscordDestination:
             content = _plain(told) if own.text is None else _plain_written(told, own.text)
         else:
             content = {"embeds": [_embed(told) if own.text is None else _written_embed(told, own.text)]}
-        return replace(self._post(content), doubt=own.doubt)
+        return replace(self._post(content), doubt=own.doubt, plain=plain)
 
     def digest(self, outgoing: Sequence[Outgoing], now: float) -> Request:
         """Return the request that tells of many events in one message; plain text once Discord refused the embed."""
         told = digest(outgoing, now)
         plain = any(wants_plain(item.delivery) for item in outgoing)
-        return self._post(_plain_digest(told) if plain else {"embeds": [_digest_embed(told)]})
+        return replace(self._post(_plain_digest(told) if plain else {"embeds": [_digest_embed(told)]}), plain=plain)
 
-    def verdict(self, response: Response, now: float) -> Verdict:
+    def verdict(self, response: Response, now: float, *, plain: bool = False) -> Verdict:
         """See Destination.
 
         Every answer tells how many more messages Discord takes for now, so that
         it need not refuse one.
         """
-        return replace(self._judged(response, now), rest_s=_rest_s(response, now))
+        return replace(self._judged(response, now, plain=plain), rest_s=_rest_s(response, now))
 
-    def _judged(self, response: Response, now: float) -> Verdict:
+    def _judged(self, response: Response, now: float, *, plain: bool) -> Verdict:
         """Return what the answer means for the message.
 
         A webhook that answers 404 must never be used again, says Discord: it
@@ -154,10 +154,9 @@ class DiscordDestination:
             return Verdict(VerdictKind.REFUSED, why, sign=Sign.GONE)
         errors = body.get("errors")
         if code == _INVALID_FORM:
-            judge = plain_next if isinstance(errors, dict) and "embeds" in errors else refused
-            return judge(f"HTTP {response.status}: invalid {_fault(errors)}")
+            return plain_next(f"HTTP {response.status}: invalid {_fault(errors)}", plain=plain)
         if code in _RICH_REFUSED:
-            return plain_next(summary(response))
+            return plain_next(summary(response), plain=plain)
         if code in _REFUSED:
             return refused(summary(response))
         return again(response, now)

@@ -2,8 +2,7 @@
 
 A destination keeps no state, so a refused message leaves its mark in the
 delivery's reason: the next attempt, scheduled or by hand, is in plain text.
-Only a refusal that plain text cannot earn is followed by another attempt, so
-that two refusals are the end of it.
+Plain text that is refused as well is the end of it.
 """
 
 from relay.core.delivery import Delivery, Verdict, VerdictKind
@@ -16,9 +15,9 @@ def wants_plain(delivery: Delivery) -> bool:
     return delivery.reason is not None and delivery.reason.startswith(_MARK)
 
 
-def plain_next(why: str) -> Verdict:
-    """Return the verdict on a message whose layout was refused."""
-    return Verdict(VerdictKind.RETRY, f"{_MARK}, plain text follows: {why}")
+def plain_next(why: str, *, plain: bool) -> Verdict:
+    """Return the verdict on a message that may be taken without its layout; `plain` tells whether it had none."""
+    return refused(why) if plain else Verdict(VerdictKind.RETRY, f"{_MARK}, plain text follows: {why}")
 
 
 def refused(why: str) -> Verdict:

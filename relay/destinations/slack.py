@@ -19,7 +19,7 @@ from relay.destinations.digest import Digest, digest
 from relay.destinations.exchange import again, json_object, post_json, said, summary
 from relay.destinations.fitting import fit, packed, units
 from relay.destinations.message import Link, Notice, notice
-from relay.destinations.refusal import plain_next, refused, wants_plain
+from relay.destinations.refusal import plain_next, wants_plain
 from relay.destinations.written import compiled, written
 
 if TYPE_CHECKING:
@@ -59,18 +59,20 @@ _DEAD = frozenset(
         "team_disabled",
     }
 )
-_RICH_REFUSED = frozenset(
+_REFUSED = frozenset(
     {
         "invalid_attachments",
         "invalid_blocks",
         "invalid_blocks_format",
+        "invalid_payload",
         "msg_blocks_too_long",
+        "no_text",
         "too_many_attachments",
+        "user_not_found",
     }
 )
-"""What a message of text alone cannot be told."""
+"""What is wrong with the message, not with the webhook."""
 
-_REFUSED = frozenset({"invalid_payload", "no_text", "user_not_found"})
 _LATER = frozenset(
     {"fatal_error", "internal_error", "rate_limited", "ratelimited", "rollup_error", "service_unavailable"}
 )
@@ -95,7 +97,7 @@ class SlackDestination:
         own = written(self.template, event, told, _SECTION_LIMIT)
         if wants_plain(delivery):
             plain = _plain(told) if own.text is None else f"{own.text}\n{told.ids}"
-            return replace(self._post({"text": plain}), doubt=own.doubt)
+            return replace(self._post({"text": plain}), doubt=own.doubt, plain=True)
         content = _rich(told) if own.text is None else _rich_written(told, own.text)
         return replace(self._post(content), doubt=own.doubt)
 
@@ -103,16 +105,16 @@ class SlackDestination:
         """Return the request that tells of many events in one message; plain text once Slack refused the blocks."""
         told = digest(outgoing, now)
         plain = any(wants_plain(item.delivery) for item in outgoing)
-        return self._post({"text": _plain_digest(told)} if plain else _rich_digest(told))
+        return replace(self._post({"text": _plain_digest(told)} if plain else _rich_digest(told)), plain=plain)
 
-    def verdict(self, response: Response, now: float) -> Verdict:
+    def verdict(self, response: Response, now: float, *, plain: bool = False) -> Verdict:
         """See Destination.
 
         A webhook takes one message a second (docs.slack.dev/apis/web-api/rate-limits).
         """
-        return replace(self._judged(response, now), rest_s=_PACE_S)
+        return replace(self._judged(response, now, plain=plain), rest_s=_PACE_S)
 
-    def _judged(self, response: Response, now: float) -> Verdict:
+    def _judged(self, response: Response, now: float, *, plain: bool) -> Verdict:
         """Return what the answer means for the message.
 
         Slack's codes come as plain text (api.slack.com/changelog/2016-05-17),
@@ -123,10 +125,8 @@ class SlackDestination:
         if code in _DEAD or response.status == 410:
             why = f"the Slack webhook is dead: {summary(response)}"
             return Verdict(VerdictKind.REFUSED, why, sign=Sign.GONE)
-        if code in _RICH_REFUSED:
-            return plain_next(summary(response))
         if code in _REFUSED:
-            return refused(summary(response))
+            return plain_next(summary(response), plain=plain)
         if 200 <= response.status < 300 and code not in _LATER:
             doubt = None if code == "ok" else f"Slack did not say ok: {summary(response)}"
             return Verdict(VerdictKind.DELIVERED, doubt, sign=Sign.WORKS)

@@ -115,7 +115,7 @@ class PlainDestination:
     def request(self, delivery: Delivery, event: Event, now: float) -> Request:
         return Request("POST", self.url, {"webhook-id": delivery.id}, event.payload(with_raw=False))
 
-    def verdict(self, response: Response, now: float) -> Verdict:
+    def verdict(self, response: Response, now: float, *, plain: bool = False) -> Verdict:
         if response.status == 200:
             return Verdict(VerdictKind.DELIVERED)
         if response.status == 410:

@@ -210,9 +210,9 @@ def test_after_a_refused_embed_the_next_attempt_is_plain(
 @pytest.mark.parametrize(
     "errors", [{"content": {"_errors": []}}, {}, None, "embeds", {"_errors": 1}, {"a": {}}, {"a": {"_errors": []}}]
 )
-def test_a_form_that_is_invalid_elsewhere_is_refused(errors: object, noon: float) -> None:
-    verdict = DISCORD.verdict(answer(400, 50035, errors=errors), noon)
-    assert verdict.kind is VerdictKind.REFUSED
+def test_an_invalid_form_is_refused_once_it_is_plain(errors: object, noon: float) -> None:
+    assert DISCORD.verdict(answer(400, 50035, errors=errors), noon).kind is VerdictKind.RETRY
+    assert DISCORD.verdict(answer(400, 50035, errors=errors), noon, plain=True).kind is VerdictKind.REFUSED
 
 
 @pytest.mark.parametrize("code", [40005, 50006])
@@ -221,6 +221,7 @@ def test_what_only_an_embed_can_earn_is_tried_again_as_text(code: int, noon: flo
     assert verdict.kind is VerdictKind.RETRY
     assert verdict.reason is not None
     assert verdict.reason.startswith("message refused, plain text follows: HTTP 400: ")
+    assert DISCORD.verdict(answer(400, code), noon, plain=True).kind is VerdictKind.REFUSED
 
 
 @pytest.mark.parametrize("code", [40067, 50083, 50109, 160005, 200000, 220001, 220002, 220003, 220004, 240000])

@@ -214,7 +214,7 @@ def test_success_that_does_not_say_ok_is_delivered_with_a_warning(noon: float) -
         (b"no_service", VerdictKind.REFUSED),
         (b'{"ok":false,"error":"invalid_token"}', VerdictKind.REFUSED),
         (b"invalid_blocks", VerdictKind.RETRY),
-        (b"user_not_found", VerdictKind.REFUSED),
+        (b"user_not_found", VerdictKind.RETRY),
         (b'{"ok":false,"error":"ratelimited"}', VerdictKind.RETRY),
         (b"rollup_error", VerdictKind.RETRY),
     ],
@@ -245,18 +245,19 @@ def test_a_dead_webhook_is_refused_at_once(status: int, code: str, noon: float) 
     assert verdict.reason == f"the Slack webhook is dead: HTTP {status}: {code}"
 
 
-@pytest.mark.parametrize(
-    "code", ["invalid_blocks", "invalid_blocks_format", "invalid_attachments", "too_many_attachments"]
-)
-def test_a_refused_layout_is_tried_again_as_text(code: str, noon: float) -> None:
+REFUSED = ["invalid_blocks", "invalid_blocks_format", "invalid_attachments", "too_many_attachments", "invalid_payload"]
+
+
+@pytest.mark.parametrize("code", REFUSED)
+def test_a_refused_message_is_tried_again_as_text(code: str, noon: float) -> None:
     verdict = SLACK.verdict(Response(400, body=code.encode()), noon)
     assert verdict.kind is VerdictKind.RETRY
     assert verdict.reason == f"message refused, plain text follows: HTTP 400: {code}"
 
 
-@pytest.mark.parametrize("code", ["invalid_payload", "no_text", "user_not_found"])
+@pytest.mark.parametrize("code", [*REFUSED, "no_text", "user_not_found"])
 def test_a_message_refused_even_as_text_is_not_sent_again(code: str, noon: float) -> None:
-    verdict = SLACK.verdict(Response(400, body=code.encode()), noon)
+    verdict = SLACK.verdict(Response(400, body=code.encode()), noon, plain=True)
     assert verdict.kind is VerdictKind.REFUSED
     assert verdict.reason == f"message refused: HTTP 400: {code}"
 
