@@ -76,13 +76,15 @@ class Campaign:
             await self._start()
             regular = self._plan.jobs - len(self.records.jobs)
             left = self._plan.kills - len(self.records.kills)
-            waves = [regular // left + (number < regular % left) for number in range(left)]
-            for wave, aim in zip(waves, itertools.cycle(_AIMS), strict=False):
+            for number, aim in zip(range(left - 1), itertools.cycle(_AIMS), strict=False):
                 if time.monotonic() > self._until:
                     self._tell(f"the time is over after {len(self.records.kills)} kills")
                     break
+                wave = regular // (left - number)
+                regular -= wave
                 await self._pull(aim, wave)
             self._world.calm()
+            await self._pull(Aim.ANY, regular)  # ends what still hangs
             await self._finish()
         return self.records
 

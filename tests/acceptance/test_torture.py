@@ -15,7 +15,7 @@ from bench.torture.records import Aim
 
 
 async def test_nothing_is_lost_or_told_as_two_things_when_the_plug_is_pulled_at_any_moment(tmp_path: Path) -> None:
-    plan = Plan(seed=7, jobs=150, kills=11, seconds=25.0)
+    plan = Plan(seed=7, jobs=150, kills=11, seconds=20.0)
 
     report = audit(await Campaign(plan, tmp_path, print).run(), SECRET)
 
