@@ -230,7 +230,8 @@ def _ended(watch: Watch, around: Surroundings, event: Event | None, now: float) 
     sentences = [f"It has ended as {watch.status} {since} ago, after {watch.polls} polls."]
     error = event.data["error"] if event is not None else None
     if isinstance(error, dict):
-        sentences.append(f"The reason given: {error.get('message') or error.get('code')}.")
+        reason = str(error.get("message") or error.get("code")).rstrip(".")
+        sentences.append(f"The reason given: {reason}.")
     if not around.deliveries:
         sentences.append("Nobody was to be told.")
     for delivery in around.deliveries:

@@ -207,7 +207,7 @@ def test_an_ended_watch_is_explained_by_its_outcome_and_what_became_of_telling_i
     sent: Delivery, sentence: str
 ) -> None:
     ended = replace(WATCH, status=Status.FAILED, finalized_at=NOW - 10, polls=7)
-    event = outcome_event(ended, Observation(Status.FAILED, error=JobError("nsfw", "not allowed")), NOW)
+    event = outcome_event(ended, Observation(Status.FAILED, error=JobError("nsfw", "not allowed.")), NOW)
 
     explanation = explain(ended, replace(AROUND, deliveries=(sent,)), event, NOW)
 
