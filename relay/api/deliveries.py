@@ -54,6 +54,14 @@ async def resend(request: web.Request) -> web.Response:
     return web.json_response(delivery_json(await context.store.delivery(view.delivery.id)), status=202)
 
 
+async def drop(request: web.Request) -> web.Response:
+    """POST /v1/deliveries/{id}/drop: never again, unless it is resent."""
+    context, caller = request.app[CONTEXT], caller_of(request)
+    view = await _visible(context, caller, request.match_info["id"])
+    await context.store.drop(view.delivery.id, context.clock.now())
+    return web.json_response(delivery_json(await context.store.delivery(view.delivery.id)))
+
+
 async def resend_matching(request: web.Request) -> web.Response:
     """POST /v1/deliveries/resend: all that match, one after the other, under the same ids."""
     context, caller = request.app[CONTEXT], caller_of(request)

@@ -122,6 +122,16 @@ OPERATIONS = (
     ),
     Operation(
         "POST",
+        "/v1/deliveries/{id}/drop",
+        deliveries.drop,
+        "Give a delivery up; it may still be resent.",
+        Scope.WATCH,
+        {200: answers.DeliveryShown},
+        problems=(*_REPEATED, Problem.NOT_FOUND, Problem.CONFLICT),
+        takes=(KEY,),
+    ),
+    Operation(
+        "POST",
         "/v1/deliveries/resend",
         deliveries.resend_matching,
         "Deliver all again that match, one after the other, under the same ids; or count them.",

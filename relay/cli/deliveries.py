@@ -161,3 +161,23 @@ def _tell_resent(told: dict[str, Any]) -> int:
         return ExitCode.NOT_FOUND
     output.say("would be sent again" if told["dry_run"] else f"sent again, the last {output.when(told['last_at'])}")
     return ExitCode.OK
+
+
+@deliveries.command("drop")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.pass_context
+def drop(ctx: click.Context, ids: tuple[str, ...]) -> int:
+    """Give deliveries up: no more attempts, and no more waiting.  They may still be resent.
+
+    \b
+    Examples:
+      relay deliveries drop dlv_...
+      relay deliveries ls --state held --json | jq -r .id | relay deliveries drop -
+    """
+    client = client_of(ctx)
+
+    def give_up(delivery_id: str) -> None:
+        client.post(f"{delivery_path(delivery_id)}/drop")
+        output.say(f"{one_line(delivery_id)} is given up")
+
+    return for_each(ids, give_up)

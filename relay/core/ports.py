@@ -417,6 +417,13 @@ class Store(Protocol):
         """
         ...
 
+    async def drop(self, delivery_id: str, now: float) -> None:
+        """Give a delivery up for good, as a person wishes; one that is final stays as it is.
+
+        Raises NotFound, and Conflict while an attempt is under way.
+        """
+        ...
+
     async def resend(self, delivery_id: str, now: float) -> None:
         """Make a delivery due at once, with a fresh budget if it was final.
 

@@ -268,6 +268,11 @@ SET next_attempt_at = :now + turn.key * :every_s, retry_from = :now + turn.key *
 FROM json_each(:ids) AS turn
 WHERE deliveries.id = turn.value;
 
+-- name: drop_delivery
+UPDATE deliveries SET state = 'dropped', reason = 'given up by hand', finalized_at = :now
+WHERE id = :id AND state IN ('pending', 'held') AND leased_until <= :now
+RETURNING id;
+
 -- name: resend_delivery
 UPDATE deliveries
 SET retry_from = CASE WHEN finalized_at IS NULL THEN retry_from ELSE :now END,

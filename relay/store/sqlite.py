@@ -393,6 +393,20 @@ class SqliteStore:
         )
         return [(row["seq"], rows.event(row)) for row in found]
 
+    async def drop(self, delivery_id: str, now: float) -> None:
+        """See Store."""
+
+        async def write(transaction: Transaction) -> None:
+            if await transaction.fetch("drop_delivery", id=delivery_id, now=now):
+                return
+            found = await transaction.fetch("delivery_by_id", id=delivery_id)
+            if not found:
+                raise NotFound(f'no delivery "{delivery_id}"')
+            if not DeliveryState(found[0]["state"]).final:
+                raise Conflict("an attempt is under way")
+
+        await self._writer.commit(write)
+
     async def resend(self, delivery_id: str, now: float) -> None:
         """See Store."""
 

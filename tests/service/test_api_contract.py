@@ -294,6 +294,18 @@ class TestChanging:
         assert status == 202
         assert str(polled["next_poll_at"]) < str(watch["next_poll_at"])
 
+    async def test_a_delivery_given_up_owes_nothing_and_lets_its_watch_be_removed(self, api: Api) -> None:
+        _, watch = await api.add(destinations=["ops"])
+        await api.end(str(watch["id"]), Observation(Status.COMPLETED, "done"))
+        _, page = await api.call("GET", f"/v1/deliveries?watch={watch['id']}")
+        (item,) = page["items"]  # type: ignore[misc]
+
+        status, dropped = await api.call("POST", f"/v1/deliveries/{item['id']}/drop")
+
+        assert (status, dropped["state"]) == (200, "dropped")
+        assert (await api.call("DELETE", f"/v1/watches/{watch['id']}"))[0] == 204
+        assert (await api.call("POST", f"/v1/deliveries/{item['id']}/drop"))[0] == 404
+
     async def test_a_delivery_is_shown_with_its_attempts_and_resent(self, api: Api) -> None:
         _, watch = await api.add(destinations=["ops"])
         await api.end(str(watch["id"]), Observation(Status.COMPLETED, "done"))

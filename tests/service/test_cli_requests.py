@@ -419,6 +419,13 @@ def test_a_resend_names_each_delivery(api: ScriptedApi, relay: Cli) -> None:
     assert [asked.path for asked in api.asked] == ["/v1/deliveries/dlv_1/resend", "/v1/deliveries/dlv_2/resend"]
 
 
+def test_a_drop_names_each_delivery(api: ScriptedApi, relay: Cli) -> None:
+    api.on("POST", "/v1/deliveries/dlv_1/drop", (200, delivery("dlv_1", state="dropped")))
+
+    assert relay("deliveries", "drop", "dlv_1", "dlv_2").return_value == 3
+    assert [asked.path for asked in api.asked] == ["/v1/deliveries/dlv_1/drop", "/v1/deliveries/dlv_2/drop"]
+
+
 def test_an_id_with_a_path_in_it_stays_an_id(api: ScriptedApi, relay: Cli) -> None:
     assert relay.process("deliveries", "show", "dlv 1/resend").returncode == 3
     assert api.asked[0].path == "/v1/deliveries/dlv 1/resend"

@@ -600,6 +600,33 @@ class TestDelivering:
         assert (again.delivery.trigger, again.delivery.tries) == (Trigger.MANUAL, 1)
         assert again.delivery.retry_from == NOW + 50
 
+    async def test_a_dropped_delivery_is_final_until_it_is_resent(self, store: Store) -> None:
+        watch = await ended(store)
+        (view,) = await store.deliveries(DeliveryFilter(), before=None, limit=9)
+        delivery_id = view.delivery.id
+
+        await store.drop(delivery_id, NOW + 60)
+        await store.drop(delivery_id, NOW + 61)
+
+        dropped = (await store.delivery(delivery_id)).delivery
+        assert (dropped.state, dropped.reason, dropped.finalized_at) == (
+            DeliveryState.DROPPED,
+            "given up by hand",
+            NOW + 60,
+        )
+        assert await claim(store, NOW + 9e6) == []
+        await store.resend(delivery_id, NOW + 70)
+        assert [item.delivery.watch_id for item in await claim(store)] == [watch.id]
+
+    async def test_a_delivery_under_way_cannot_be_dropped_and_one_that_is_none_is_not_found(self, store: Store) -> None:
+        await ended(store)
+        (item,) = await claim(store)
+
+        with pytest.raises(Conflict):
+            await store.drop(item.delivery.id, NOW + 101)
+        with pytest.raises(NotFound):
+            await store.drop("dlv_none", NOW)
+
     async def test_a_resend_during_an_attempt_is_refused(self, store: Store) -> None:
         await ended(store)
         (outgoing,) = await claim(store)
