@@ -1,0 +1,1 @@
+"""relay's own loops on virtual time, in a world made of faults that a seed repeats exactly."""

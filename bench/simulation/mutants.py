@@ -1,0 +1,245 @@
+"""Ways to break relay that lose, double or falsify a delivery: the simulation has to catch each of them.
+
+A mutant is a context in which one thing is wrong.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+from relay.core import ids, watch
+from relay.core.budget import Budget
+from relay.core.delivery import Attempt, DeliveryState, Settlement, VerdictKind
+from relay.core.event import Event
+from relay.core.observation import Observation, Status, Trouble
+from relay.core.ports import Ending
+from relay.core.watch import End
+from relay.destinations import CallbackDestination
+from relay.dispatcher import Dispatcher
+from relay.store import SqliteStore, rows
+from relay.store.outbox import insert_deliveries, insert_event
+from relay.store.sql import queries
+from relay.store.writer import Transaction, Writer
+
+_MUTANTS: dict[str, Callable[[], AbstractContextManager[object]]] = {}
+
+
+def mutants() -> Mapping[str, Callable[[], AbstractContextManager[object]]]:
+    """Return every mutant by what is wrong in it."""
+    return _MUTANTS
+
+
+def _mutant(name: str) -> Callable[[Callable[[], Iterator[None]]], None]:
+    def register(mutate: Callable[[], Iterator[None]]) -> None:
+        _MUTANTS[name] = contextmanager(mutate)
+
+    return register
+
+
+def _query(name: str, old: str, new: str) -> AbstractContextManager[object]:
+    assert old in queries()[name]
+    return patch.dict(queries(), {name: queries()[name].replace(old, new)})
+
+
+@_mutant("an answer is given before the commit")
+def _early_answer() -> Iterator[None]:
+    batches = itertools.count(1)
+
+    async def in_transaction(self: Writer, writes: list[Any]) -> list[Any]:
+        transaction = Transaction(self._connection)
+        if not self._connection.in_transaction:
+            await self._connection.execute("BEGIN IMMEDIATE")
+        results = [await write(transaction) for write in writes]
+        await self._finish(transaction)
+        if next(batches) % 5 == 0:
+            await self._connection.execute("COMMIT")
+        return results
+
+    with patch.object(Writer, "_in_transaction", in_transaction):
+        yield
+
+
+@_mutant("a delivery is settled before its answer")
+def _early_settlement() -> Iterator[None]:
+    attempt = Dispatcher._attempt
+
+    async def settle_first(self: Dispatcher, message: Any) -> Any:
+        now = self._clock.now()
+        for item in message:
+            made = Attempt(item.delivery.id, 1, item.delivery.trigger, now, 0.0, VerdictKind.DELIVERED)
+            settled = Settlement(item.delivery.id, DeliveryState.DELIVERED, now, 1, None, now)
+            await self._store.settle_attempt(made, settled)
+        await attempt(self, message)
+        return [], None
+
+    with patch.object(Dispatcher, "_attempt", settle_first):
+        yield
+
+
+@_mutant("a claimed watch is not leased")
+def _no_watch_lease() -> Iterator[None]:
+    with _query("claim_due_watches", "SET leased_until = :until", "SET leased_until = min(0, :until)"):
+        yield
+
+
+@_mutant("a claim of deliveries ignores leases")
+def _ignored_leases() -> Iterator[None]:
+    with _query("claim_due_deliveries", "AND head.leased_until <= :now", ""):
+        yield
+
+
+@_mutant("a lease is shorter than an attempt")
+def _short_lease() -> Iterator[None]:
+    with patch("relay.dispatcher._LEASE_S", 5.0):
+        yield
+
+
+@_mutant("a watch ends in one transaction and its event is written in the next")
+def _torn_ending() -> Iterator[None]:
+    async def torn(self: SqliteStore, ending: Ending, now: float) -> bool:
+        event = ending.event
+
+        async def end(transaction: Transaction) -> list[Any]:
+            return await transaction.fetch(
+                "end_watch", id=ending.watch_id, status=ending.status, provider_status=None, model=None, now=now
+            )
+
+        async def tell(transaction: Transaction) -> None:
+            await insert_event(transaction, event)
+            own = await transaction.fetch("targets_of_watches", ids=rows.text([ending.watch_id]))
+            await insert_deliveries(transaction, ending.watch_id, event.id, map(rows.target, own), now)
+
+        ended = await self._writer.commit(end)
+        if ended:
+            await self._writer.commit(tell)
+        return bool(ended)
+
+    with patch.object(SqliteStore, "finalize_watch", torn):
+        yield
+
+
+@_mutant("events are named at random")
+def _random_event() -> Iterator[None]:
+    numbers = itertools.count()
+    with patch.object(ids, "event_id", lambda subject, kind: f"evt_{next(numbers)}"):
+        yield
+
+
+@_mutant("deliveries are named at random")
+def _random_delivery() -> Iterator[None]:
+    numbers = itertools.count()
+    with patch.object(ids, "delivery_id", lambda event, target: f"dlv_{next(numbers)}"):
+        yield
+
+
+@_mutant("every attempt has a body of its own")
+def _new_bodies() -> Iterator[None]:
+    request = CallbackDestination.request
+
+    def stamped(self: CallbackDestination, delivery: Any, event: Event, now: float) -> Any:
+        body = event.body.replace('{"', f'{{"sent_at":{now},"', 1)
+        return request(self, delivery, replace(event, body=body), now)
+
+    with patch.object(CallbackDestination, "request", stamped):
+        yield
+
+
+@_mutant("retention deletes what is owed")
+def _greedy_retention() -> Iterator[None]:
+    with _query("prune", "state IN ('pending', 'held')", "state = 'exhausted'"):
+        yield
+
+
+@_mutant("trouble of the provider's ends a watch")
+def _trouble_ends() -> Iterator[None]:
+    decide = watch.decide
+
+    def rash(about: Any, answer: Any, *rest: Any, **more: Any) -> Any:
+        if isinstance(answer, Trouble):
+            return End(about.id, Observation(Status.FAILED, None))
+        return decide(about, answer, *rest, **more)
+
+    with patch("relay.poller.decide", rash):
+        yield
+
+
+@_mutant("a poll that failed is never made again")
+def _forgotten_watch() -> Iterator[None]:
+    with patch("relay.core.watch.retry_failed_poll", lambda **_: 1e12):
+        yield
+
+
+@_mutant("every answer of a receiver counts as delivered")
+def _deaf_dispatcher() -> Iterator[None]:
+    verdict = CallbackDestination.verdict
+
+    def deaf(self: CallbackDestination, response: Any, now: float) -> Any:
+        return verdict(self, replace(response, status=200), now)
+
+    with patch.object(CallbackDestination, "verdict", deaf):
+        yield
+
+
+@_mutant("who asks after the end is not told")
+def _late_unheard() -> Iterator[None]:
+    async def tell_nobody(*_: object) -> None:
+        return
+
+    with patch.object(SqliteStore, "_tell_late", tell_nobody):
+        yield
+
+
+@_mutant("a second URL for one job is dropped")
+def _second_url() -> Iterator[None]:
+    with _query(
+        "insert_target",
+        "WHERE provider = :provider",
+        "WHERE NOT EXISTS (SELECT 1 FROM watch_targets AS other WHERE other.watch_id = watches.id)"
+        " AND finalized_at IS NULL AND provider = :provider",
+    ):
+        yield
+
+
+@_mutant("a write that failed is reported as done")
+def _swallowed_errors() -> Iterator[None]:
+    add = SqliteStore.add_watches
+
+    async def accept(self: SqliteStore, new: Sequence[Any], now: float) -> Any:
+        try:
+            return await add(self, new, now)
+        except Exception:  # noqa: BLE001 - the mistake itself
+            return []
+
+    with patch.object(SqliteStore, "add_watches", accept):
+        yield
+
+
+@_mutant("the budget is not spent")
+def _free_polls() -> Iterator[None]:
+    with (
+        patch.object(Budget, "spend", lambda self, polls, now: self),
+        patch.object(Budget, "available", lambda self, now: 50),
+        patch("relay.core.watch.next_poll", lambda *_, now, **__: now + 0.5),
+    ):
+        yield
+
+
+@_mutant("a delivery that failed is never tried again")
+def _forgotten_delivery() -> Iterator[None]:
+    with patch("relay.core.delivery.next_attempt", lambda *_, **__: 1e12):
+        yield
+
+
+@_mutant("a delivery is given up at the first failure")
+def _no_patience() -> Iterator[None]:
+    with patch("relay.core.delivery.next_attempt", lambda *_, **__: None):
+        yield
+
+
+@_mutant("settlements are never written")
+def _unsettled() -> Iterator[None]:
+    with _query("settle_delivery", "WHERE id = :delivery_id", "WHERE id = :delivery_id AND false"):
+        yield
