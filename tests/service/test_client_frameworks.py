@@ -30,7 +30,9 @@ def headers_of(secret: SigningSecret = SECRET, at: float | None = None, body: by
     return {**signed, "content-type": "application/json"}
 
 
-REQUESTS = ((headers_of(), BODY, 204), (headers_of(OTHER), BODY, 401), (headers_of(), BODY + b" ", 401))
+def requests() -> list[tuple[dict[str, str], bytes, int]]:
+    """Return requests signed now, with what they are to be answered: signatures are good for five minutes."""
+    return [(headers_of(), BODY, 204), (headers_of(OTHER), BODY, 401), (headers_of(), BODY + b" ", 401)]
 
 
 def check(remembered: list[Event]) -> None:
@@ -43,7 +45,7 @@ async def test_aiohttp() -> None:
 
     remembered: list[Event] = []
     async with TestClient(TestServer(recipe("aiohttp", remembered)["app"])) as client:
-        for headers, body, status in REQUESTS:
+        for headers, body, status in requests():
             assert (await client.post(PATH, headers=headers, data=body)).status == status
     check(remembered)
 
@@ -55,7 +57,7 @@ async def test_fastapi() -> None:
     remembered: list[Event] = []
     transport = httpx.ASGITransport(recipe("fastapi", remembered)["app"])
     async with httpx.AsyncClient(transport=transport, base_url="http://app.example") as client:
-        for headers, body, status in REQUESTS:
+        for headers, body, status in requests():
             assert (await client.post(PATH, headers=headers, content=body)).status_code == status
     check(remembered)
 
@@ -72,7 +74,7 @@ async def test_starlette() -> None:
     route = Route(PATH, recipe("fastapi", remembered)["callback"], methods=["POST"])
     transport = httpx.ASGITransport(Starlette(routes=[route]))
     async with httpx.AsyncClient(transport=transport, base_url="http://app.example") as client:
-        for headers, body, status in REQUESTS:
+        for headers, body, status in requests():
             assert (await client.post(PATH, headers=headers, content=body)).status_code == status
     check(remembered)
 
@@ -81,7 +83,7 @@ def test_flask() -> None:
     pytest.importorskip("flask")
     remembered: list[Event] = []
     client = recipe("flask", remembered)["app"].test_client()
-    for headers, body, status in REQUESTS:
+    for headers, body, status in requests():
         assert client.post(PATH, headers=headers, data=body).status_code == status
     check(remembered)
 
@@ -95,7 +97,7 @@ def test_django() -> None:
         settings.configure()
     remembered: list[Event] = []
     view = recipe("django", remembered)["callback"]
-    for headers, body, status in REQUESTS:
+    for headers, body, status in requests():
         request = RequestFactory().post(PATH, data=body, content_type="application/json", headers=headers)
         assert view(request).status_code == status
     assert view(RequestFactory().get(PATH)).status_code == 405
