@@ -11,6 +11,7 @@ from relay.chats import Chats
 from relay.core.condition import Change, Finding
 from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement, Trigger, Verdict, VerdictKind
 from relay.core.digest import MOST_TOLD, settle_together, takes_company
+from relay.core.echo import without_echo
 from relay.core.errors import StoreError
 from relay.core.etiquette import Sign
 from relay.core.event import DESTINATION_NEWS, EXHAUSTED, exhausted_event, tells_of_deliveries
@@ -353,9 +354,10 @@ def compose(outlet: Outlet, message: Sequence[Outgoing], now: float) -> Request:
 async def send(outlet: Outlet, request: Request, clock: Clock) -> tuple[Response | None, Verdict]:
     """Make one attempt; return the answer, None where there is none, and what it means."""
     try:
-        response = await outlet.transport.send(request, timeout_s=ATTEMPT_TIMEOUT_S, max_body=MAX_RESPONSE_BYTES)
+        answer = await outlet.transport.send(request, timeout_s=ATTEMPT_TIMEOUT_S, max_body=MAX_RESPONSE_BYTES)
     except TransportError as error:
         return None, Verdict(VerdictKind.RETRY, str(error), sign=_SIGNS.get(error.fault, Sign.ABSENT))
+    response = without_echo(answer, request)
     verdict = outlet.destination.verdict(response, clock.now(), plain=request.plain)
     return response, replace(verdict, reason=verdict.reason or request.doubt)
 
