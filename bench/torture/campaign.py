@@ -22,8 +22,10 @@ from bench.torture.world import ACCOUNTS, SLOW, World
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 _KEY = "sk_torture"
-_LONGEST_JOB_S = 5.0
+_JOB_S = (0.1, 5.0)
 _SLOW_JOBS = 2
+_SLOW_JOB_S_PER_KILL = 0.6
+"""They run through half of the kills at least, and are asked about as often as their limit allows."""
 _EARLIER_JOBS = 10
 _MIGRATIONS = 8
 """One kill in so many meets a migration, each of a copy of the same database."""
@@ -148,7 +150,7 @@ class Campaign:
     async def _migrate(self) -> None:
         """Kill it in the migration of copies of one database; the last copy is the one to go on with."""
         old, database = self._folder / "earlier.db", self._folder / "relay.db"
-        watches = [self._world.submit(ACCOUNTS[0], _LONGEST_JOB_S) for _ in range(_EARLIER_JOBS)]
+        watches = [self._world.submit(ACCOUNTS[0], *_JOB_S) for _ in range(_EARLIER_JOBS)]
         entropy = (self._random.randbytes(16) for _ in watches)
         self.records.accepted.update(write_first_schema(old, watches, entropy))
         for _ in range(max(self._plan.kills // _MIGRATIONS, 1)):
@@ -161,7 +163,8 @@ class Campaign:
             self._daemon.kill(Aim.MIGRATION)
             await self._daemon.ended()
             self._check(database)
-        self._add(_SLOW_JOBS, slow=True)
+        lasting_s = _SLOW_JOB_S_PER_KILL * self._plan.kills
+        self._wanted.put_nowait([self._world.submit(SLOW, lasting_s, lasting_s) for _ in range(_SLOW_JOBS)])
 
     def _check(self, database: Path) -> None:
         """Note where a database is damaged."""
@@ -194,11 +197,11 @@ class Campaign:
 
     # the application that has its jobs watched
 
-    def _add(self, number: int, *, slow: bool = False) -> None:
+    def _add(self, number: int) -> None:
         while number > 0:
             size = min(number, self._random.choice((1, 1, 2, 5, 20)))
-            accounts = [SLOW if slow else self._random.choice(ACCOUNTS) for _ in range(size)]
-            self._wanted.put_nowait([self._world.submit(account, _LONGEST_JOB_S) for account in accounts])
+            accounts = [self._random.choice(ACCOUNTS) for _ in range(size)]
+            self._wanted.put_nowait([self._world.submit(account, *_JOB_S) for account in accounts])
             number -= size
 
     @asynccontextmanager

@@ -76,11 +76,11 @@ class World:
         """Return where an account's provider is."""
         return self._simulator.base_url(account.preset)
 
-    def submit(self, account: Account, longest_s: float) -> dict[str, object]:
-        """Submit a job that ends within `longest_s`, and return the request that has it watched."""
+    def submit(self, account: Account, shortest_s: float, longest_s: float) -> dict[str, object]:
+        """Submit a job that runs for so long, and return the request that has it watched."""
         self._numbers += 1
         outcome = self._random.choice(_OUTCOMES)
-        fate = Scenario(outcome, queued_s=0.1, running_s=self._random.uniform(0.1, longest_s), outputs=1)
+        fate = Scenario(outcome, queued_s=0.1, running_s=self._random.uniform(shortest_s, longest_s), outputs=1)
         job_id = f"{account.name}-{self._numbers:06d}"
         self._simulator.add_job(account.preset, job_id, fate)
         self._records.jobs[job_id] = Job(account.name, job_id, outcome)
