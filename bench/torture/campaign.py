@@ -163,6 +163,8 @@ class Campaign:
             self._daemon.kill(Aim.MIGRATION)
             await self._daemon.ended()
             self._check(database)
+            if self.records.polls:  # it came through, and began to work: another copy would know nothing of that
+                break
         lasting_s = _SLOW_JOB_S_PER_KILL * self._plan.kills
         self._wanted.put_nowait([self._world.submit(SLOW, lasting_s, lasting_s) for _ in range(_SLOW_JOBS)])
 
