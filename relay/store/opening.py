@@ -67,6 +67,7 @@ async def open_writer(path: Path) -> aiosqlite.Connection:
         path.chmod(0o600)
         await connection.execute("PRAGMA journal_mode = WAL")
         await connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
+        await _check(connection, path)
         await _migrate(connection, path)
     except (sqlite3.Error, OSError, StoreUnusable) as error:
         if connection is not None:
@@ -75,6 +76,13 @@ async def open_writer(path: Path) -> aiosqlite.Connection:
             raise
         raise StoreUnusable(f"{path} cannot be opened: {error}; restore it from a backup or move it away") from error
     return connection
+
+
+async def _check(connection: aiosqlite.Connection, path: Path) -> None:
+    """Read every page once, so that damage is told now and not by the one poll that meets it in a month."""
+    findings = [str(row[0]) for row in await connection.execute_fetchall("PRAGMA quick_check(1)")]
+    if findings != ["ok"]:
+        raise StoreUnusable(f"{path} is damaged: {findings[0]}; restore it from a backup or move it away")
 
 
 async def _migrate(connection: aiosqlite.Connection, path: Path) -> None:
