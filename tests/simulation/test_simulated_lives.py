@@ -5,7 +5,7 @@ import pytest
 from bench.simulation.lives import play
 from bench.simulation.mutants import mutants
 
-_SEEDS = range(16)
+_SEEDS = range(12)
 _ENOUGH = 24
 """Seeds within which each mutant has to be caught."""
 
