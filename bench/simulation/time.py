@@ -34,17 +34,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class SimulatedClock(SystemClock):
-    """The daemon's own clock, reading the loop's time instead of the system's.
-
-    `skew` is by how much the wall clock was set.
-    """
-
-    def __init__(self) -> None:
-        self.skew = 0.0
+    """The daemon's own clock, reading the loop's time instead of the system's."""
 
     def now(self) -> float:
         """See Clock."""
-        return EPOCH + self.monotonic() + self.skew
+        return EPOCH + self.monotonic()
 
     def monotonic(self) -> float:
         """See Clock."""

@@ -58,7 +58,7 @@ class DeclaredProvider:
             meaning = self._meaning(job, answers, secrets, now)
         except InvalidValue as error:
             meaning = Trouble(TroubleKind.REFUSED, one_line(str(error)))
-        return trouble.without_secrets(meaning, secrets) if isinstance(meaning, Trouble) else meaning
+        return meaning if isinstance(meaning, Request) else trouble.without_secrets(meaning, secrets)
 
     def _meaning(
         self, job: Job, answers: Sequence[Response], secrets: Mapping[str, str], now: float

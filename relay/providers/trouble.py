@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from relay.core.http import Response, rate_reset_s, retry_after_s
-from relay.core.observation import Trouble, TroubleKind
+from relay.core.observation import Answer, Trouble, TroubleKind
 from relay.core.text import one_line
 from relay.providers import extract
 from relay.providers.paths import Paths
@@ -65,10 +65,21 @@ def too_large(response: Response) -> Trouble:
     return malformed(response, f"it is larger than {len(response.body)} bytes")
 
 
-def without_secrets(trouble: Trouble, secrets: Mapping[str, str]) -> Trouble:
-    """Return `trouble` fit for a log: a provider may quote the key, or a signed URL."""
-    detail = _QUERY.sub(r"\1?...", trouble.detail)
+def without_secrets(answer: Answer, secrets: Mapping[str, str]) -> Answer:
+    """Return `answer` fit to be told: a provider may quote the key, and in trouble a signed URL."""
+    if isinstance(answer, Trouble):
+        return replace(answer, detail=_veiled(_QUERY.sub(r"\1?...", answer.detail), secrets))
+    error = answer.error
+    if error is None:
+        return answer
+    code, message, user_message = (
+        None if text is None else _veiled(text, secrets) for text in (error.code, error.message, error.user_message)
+    )
+    return replace(answer, error=replace(error, code=code, message=message, user_message=user_message))
+
+
+def _veiled(text: str, secrets: Mapping[str, str]) -> str:
     for secret in secrets.values():
         if len(secret) >= _SHORTEST_SECRET:
-            detail = detail.replace(secret, "***")
-    return replace(trouble, detail=detail)
+            text = text.replace(secret, "***")
+    return text

@@ -62,3 +62,16 @@ def test_a_boolean_is_a_status(name: str, literal: bool, means: str) -> None:
 def test_no_literal_of_a_preset_goes_untold(name: str) -> None:
     """The list beside this test and the preset name the same literals."""
     assert {fold(literal) for literal in LITERALS[name]["means"]} == set(load_preset(name).status.literals())
+
+
+def test_a_job_error_that_quotes_the_key_is_told_without_it() -> None:
+    spec = load_preset("getimg")
+    body = json.dumps({"id": "a", "status": "failed", "error": {"message": "bad key sk-0123456789", "code": "auth"}})
+
+    seen = DeclaredProvider(spec, "getimg").interpret(
+        Job("a"), [Response(200, {}, body.encode())], {"api_key": "sk-0123456789"}, 1_800_000_000.0
+    )
+
+    assert isinstance(seen, Observation)
+    assert seen.error is not None
+    assert (seen.error.message, seen.error.code) == ("bad key ***", "auth")
