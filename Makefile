@@ -17,7 +17,7 @@ demo: $(VENV)/.runtime
 
 test: check
 	$(BIN)/coverage erase
-	$(BIN)/pytest --cov --cov-report=
+	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=
 	$(BIN)/coverage report --fail-under=90
 
 docs: $(VENV)/.runtime
