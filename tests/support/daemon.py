@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,9 +24,9 @@ def free_port() -> int:
 
 
 class RelayProcess:
-    """`relay serve` on one configuration, to be started, killed and started again."""
+    """`relay serve` on one configuration, to be started, killed and started again; `launcher` is what becomes it."""
 
-    def __init__(self, folder: Path, config: str, env: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, config: str, env: Mapping[str, str], launcher: Sequence[str] = ()) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.folder = folder
@@ -35,13 +35,14 @@ class RelayProcess:
         (folder / "callback-secret").chmod(0o600)
         self._config.write_text(f'[server]\nlisten = "127.0.0.1:{self.port}"\n{config}')
         self._env = {**os.environ, **env}
+        self._launcher = launcher
         self._log = (folder / "daemon.log").open("ab")
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         """Start it, and return once it is ready."""
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "relay", "serve", "--config", str(self._config), env=self._env,
+            *self._launcher, sys.executable, "-m", "relay", "serve", "--config", str(self._config), env=self._env,
             stdout=self._log, stderr=self._log,
         )  # fmt: skip
         async with aiohttp.ClientSession() as session:
@@ -55,6 +56,11 @@ class RelayProcess:
                 return answer.status == 200
         except aiohttp.ClientError:
             return False
+
+    def seen_by_kernel(self, name: str) -> str:
+        """Return a file of /proc about it, such as ``limits``."""
+        assert self._process is not None
+        return Path(f"/proc/{self._process.pid}/{name}").read_text()
 
     async def kill(self) -> None:
         """Pull the plug."""
@@ -87,9 +93,11 @@ class RelayProcess:
 
 
 @asynccontextmanager
-async def relay_process(folder: Path, config: str, env: Mapping[str, str] | None = None) -> AsyncIterator[RelayProcess]:
+async def relay_process(
+    folder: Path, config: str, env: Mapping[str, str] | None = None, launcher: Sequence[str] = ()
+) -> AsyncIterator[RelayProcess]:
     """Give a daemon that is stopped when the block ends, whatever happened in it."""
-    process = RelayProcess(folder, config, env or {})
+    process = RelayProcess(folder, config, env or {}, launcher)
     try:
         yield process
     finally:
