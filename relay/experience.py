@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
 from relay.core.hazard import Hazard, prior
-from relay.core.learning import Evidence, Kind, Phase, Trace, append_trace, believed
+from relay.core.learning import Evidence, Kind, Phase, Trace, append_trace, corrected, shaped
 from relay.core.lessons import Lessons
 from relay.core.outlook import Contention
 
@@ -16,28 +16,33 @@ _STALE_SHARE = 0.03
 
 
 class _Belief:
-    """Evidence of one kind, and the hazard last made of it."""
+    """Evidence of one kind, and the hazard last made of it.
+
+    News are counted in jobs: those that ended, and those that should have by
+    the shape that the hazard was made from.
+    """
 
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
         self.hazard: Hazard | None = None
         self.since: list[Trace] = []
-        self.surprise = 0.0
+        self._shape: Hazard | None = None
+        self._known = 0.0
+        self._news = 0.0
 
     def add(self, trace: Trace) -> None:
         append_trace(self.since, trace)
-        self.surprise += sum(trace.events)
-        if self.hazard is not None:
-            self.surprise += sum(
-                seconds * rate for seconds, rate in zip(trace.exposure, self.hazard.rates[trace.first :], strict=False)
-            )
+        if self._shape is not None:
+            self._news += sum(trace.events) + self._shape.expected(trace.exposure, trace.first)
 
     def form(self, base: Hazard) -> Hazard:
         """Return the hazard, made anew where it no longer tells what is known."""
-        if self.hazard is None or self.surprise > _STALE_SHARE * max(self.evidence.jobs, 1.0):
-            self.evidence = self.evidence.plus(self.since)
-            self.hazard = believed(self.evidence, base)
-            self.since, self.surprise = [], 0.0
+        if self.hazard is None or self._news > _STALE_SHARE * self._known:
+            evidence = self.evidence = self.evidence.plus(self.since)
+            self._shape = shaped(evidence, base)
+            self.hazard = corrected(evidence, self._shape)
+            self._known = max(evidence.jobs, self._shape.expected(evidence.exposure), 1.0)
+            self.since, self._news = [], 0.0
         return self.hazard
 
 

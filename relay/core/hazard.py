@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate
+from operator import mul
 
 _FIRST_EDGE_S = 0.25
 _LAST_EDGE_S = 86400.0
@@ -86,6 +87,10 @@ class Hazard:
         """Return the integral of the hazard from 0 to `age`, which is -log of the share still running."""
         index = bin_of(age)
         return self.cumulative[index] + self.rates[index] * (age - EDGES[index])
+
+    def expected(self, exposure: Sequence[float], first: int = 0) -> float:
+        """Return how many ends seconds survived in each bin, from the bin `first` on, should have brought."""
+        return sum(map(mul, exposure, self.rates[first : first + len(exposure)]))
 
     def quantile(self, share: float, *, age: float = 0.0) -> float:
         """Return the age by which `share` of the jobs still running at `age` have ended."""

@@ -191,21 +191,29 @@ def _shares(rates: list[float], spans: list[float]) -> list[float]:
 
 
 def believed(evidence: Evidence, base: Hazard) -> Hazard:
-    """Return the hazard that evidence makes of a broader belief.
+    """Return the hazard that evidence makes of a broader belief: its shape, corrected."""
+    return corrected(evidence, shaped(evidence, base))
 
-    First the shape: a lognormal around the ends seen so far, mixed with the
-    broader belief, which counts as one job.  Then the evidence corrects the
-    shape window by window, from coarse to fine, each correction the mean of a
-    gamma posterior: (ends + a) / (ends expected + a).  Windows with much
-    evidence follow it, the others keep their shape.
+
+def shaped(evidence: Evidence, base: Hazard) -> Hazard:
+    """Return a lognormal around the ends seen so far, mixed with the broader belief, which counts as one job."""
+    jobs = evidence.jobs
+    if jobs == 0:
+        return base
+    weight = _BASE_JOBS / (_BASE_JOBS + jobs)
+    return mixture([(weight, base), (1 - weight, _fitted(evidence, jobs, base.quantile(0.5)))])
+
+
+def corrected(evidence: Evidence, shape: Hazard) -> Hazard:
+    """Return a shape after the evidence has corrected it, window by window, from coarse to fine.
+
+    Each correction is the mean of a gamma posterior: (ends + a) / (ends
+    expected + a).  Windows with much evidence follow it, the others keep their
+    shape.
     """
     if not any(evidence.exposure):
-        return base
+        return shape
     jobs = evidence.jobs
-    shape = base
-    if jobs > 0:
-        weight = _BASE_JOBS / (_BASE_JOBS + jobs)
-        shape = mixture([(weight, base), (1 - weight, _fitted(evidence, jobs, base.quantile(0.5)))])
     rates = list(shape.rates)
     for window in _SMOOTHING:
         reach = round(window / math.log(GROWTH) / 2)
