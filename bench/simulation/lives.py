@@ -116,10 +116,10 @@ class _Lives:
             pull_at = self.chance.randint(1, _POINTS_PER_LIFE) if len(self.pulled) < lives else None
             world.plug = plug = Plug(pull_at)
 
-            async def connect(path: Path, *, isolation_level: None, plug: Plug = plug) -> Connection:
+            def connect(path: Path, plug: Plug = plug) -> Connection:
                 return plug.connect(path, world.disk)
 
-            with patch("relay.store.opening.aiosqlite.connect", connect):
+            with patch("relay.store.opening.Connection", connect):
                 life = loop.create_task(self._live())
                 cut = loop.create_task(plug.pulled.wait())
                 await asyncio.wait((life, cut), return_when=asyncio.FIRST_COMPLETED)

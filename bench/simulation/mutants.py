@@ -4,6 +4,7 @@ A mutant is a context in which one thing is wrong.
 """
 
 import itertools
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -48,14 +49,14 @@ def _query(name: str, old: str, new: str) -> AbstractContextManager[object]:
 def _early_answer() -> Iterator[None]:
     batches = itertools.count(1)
 
-    async def in_transaction(self: Writer, writes: list[Any]) -> list[Any]:
-        transaction = Transaction(self._connection)
-        if not self._connection.in_transaction:
-            await self._connection.execute("BEGIN IMMEDIATE")
-        results = [await write(transaction) for write in writes]
-        await self._finish(transaction)
+    def in_transaction(self: Writer, writes: list[Any], database: sqlite3.Connection) -> list[Any]:
+        transaction = Transaction(database)
+        if not database.in_transaction:
+            database.execute("BEGIN IMMEDIATE")
+        results = [write(transaction) for write in writes]
+        self._finish(transaction)
         if next(batches) % 5 == 0:
-            await self._connection.execute("COMMIT")
+            database.execute("COMMIT")
         return results
 
     with patch.object(Writer, "_in_transaction", in_transaction):
@@ -102,15 +103,15 @@ def _torn_ending() -> Iterator[None]:
     async def torn(self: SqliteStore, ending: Ending, now: float) -> bool:
         event = ending.event
 
-        async def end(transaction: Transaction) -> list[Any]:
-            return await transaction.fetch(
+        def end(transaction: Transaction) -> list[Any]:
+            return transaction.fetch(
                 "end_watch", id=ending.watch_id, status=ending.status, provider_status=None, model=None, now=now
             )
 
-        async def tell(transaction: Transaction) -> None:
-            await insert_event(transaction, event)
-            own = await transaction.fetch("targets_of_watches", ids=rows.text([ending.watch_id]))
-            await insert_deliveries(transaction, ending.watch_id, event.id, map(rows.target, own), now)
+        def tell(transaction: Transaction) -> None:
+            insert_event(transaction, event)
+            own = transaction.fetch("targets_of_watches", ids=rows.text([ending.watch_id]))
+            insert_deliveries(transaction, ending.watch_id, event.id, map(rows.target, own), now)
 
         ended = await self._writer.commit(end)
         if ended:
@@ -185,7 +186,7 @@ def _deaf_dispatcher() -> Iterator[None]:
 
 @_mutant("who asks after the end is not told")
 def _late_unheard() -> Iterator[None]:
-    async def tell_nobody(*_: object) -> None:
+    def tell_nobody(*_: object) -> None:
         return
 
     with patch.object(SqliteStore, "_tell_late", tell_nobody):

@@ -2,12 +2,17 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Never, Self, TypeVar
 
+T = TypeVar("T")
 Trouble = Callable[[], None]
 """Raises sqlite3.OperationalError where a statement that writes is to fail."""
+
+
+class _Pulled(BaseException):
+    """The life is over: whoever raised this goes no further."""
 
 
 class Plug:
@@ -27,15 +32,26 @@ class Plug:
 
     async def point(self, name: str) -> None:
         """Pass a point, or stop there for ever."""
-        if self._buried:
-            raise asyncio.CancelledError
-        if not self.pulled.is_set():
-            self.passed += 1
-            if self.passed != self._pull_at:
-                return
+        try:
+            self.pass_point(name)
+        except _Pulled:
+            await self.end()
+
+    def pass_point(self, name: str) -> None:
+        """Pass a point, or raise where the life ends there or has ended."""
+        if self.pulled.is_set():
+            raise _Pulled
+        self.passed += 1
+        if self.passed == self._pull_at:
             self.where = name
             self.pulled.set()
-        await asyncio.get_running_loop().create_future()
+            raise _Pulled
+
+    async def end(self) -> Never:
+        """Stop for ever."""
+        if not self._buried:
+            await asyncio.get_running_loop().create_future()
+        raise asyncio.CancelledError
 
     def connect(self, path: Path, trouble: Trouble) -> "Connection":
         """Return a connection that dies with this life."""
@@ -54,18 +70,52 @@ class Plug:
         await asyncio.gather(*rest, return_exceptions=True)
 
 
-class Connection:
-    """What relay uses of aiosqlite's connection, in the loop's own thread.
+class _Database(sqlite3.Connection):
+    """A database with a point before each statement, and one after each commit.
 
     A process that is killed loses nothing that SQLite has written, so nothing is
     synced here.
     """
 
+    plug: Plug
+    trouble: Trouble
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        """See sqlite3."""
+        if sql != "ROLLBACK":  # undone by whoever is cut off, or by SQLite: it is the same
+            self.plug.pass_point(f"before {_first_line(sql)}")
+            if self.in_transaction:
+                self.trouble()
+        cursor = super().execute("PRAGMA synchronous = OFF" if "synchronous" in sql else sql, parameters)
+        if sql == "COMMIT":
+            self.plug.pass_point("after COMMIT")
+        return cursor
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
+        """See sqlite3."""
+        self.plug.pass_point(f"before {_first_line(sql)}")
+        self.trouble()
+        return super().executemany(sql, parameters)
+
+    def executescript(self, sql: str, /) -> sqlite3.Cursor:
+        """See sqlite3."""
+        self.plug.pass_point("before a step of the schema")
+        cursor = super().executescript(sql)
+        self.plug.pass_point("after a step of the schema")
+        return cursor
+
+
+class Connection:
+    """What relay uses of its connection, in the loop's own thread."""
+
     def __init__(self, path: Path, plug: Plug, trouble: Trouble) -> None:
-        self._raw = sqlite3.connect(path, isolation_level=None)
+        self._raw = sqlite3.connect(path, isolation_level=None, factory=_Database)
+        self._raw.plug, self._raw.trouble = plug, trouble
         self._plug = plug
-        self._trouble = trouble
-        self._cut = False
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        yield from ()
+        return self
 
     @property
     def row_factory(self) -> Any:
@@ -76,38 +126,24 @@ class Connection:
     def row_factory(self, factory: Any) -> None:
         self._raw.row_factory = factory
 
-    @property
-    def in_transaction(self) -> bool:
-        """See aiosqlite."""
-        return not self._cut and self._raw.in_transaction
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """See relay's connection."""
+        try:
+            return work(self._raw)
+        except _Pulled:
+            await self._plug.end()
 
     async def execute(self, sql: str, parameters: Any = ()) -> None:
-        """See aiosqlite; there is a point before each statement, and one after each commit."""
-        await self._plug.point(f"before {_first_line(sql)}")
-        if self.in_transaction and sql != "ROLLBACK":
-            self._trouble()
-        self._raw.execute("PRAGMA synchronous = OFF" if "synchronous" in sql else sql, parameters)
-        if sql == "COMMIT":
-            await self._plug.point("after COMMIT")
-
-    async def executemany(self, sql: str, parameters: Iterable[Any]) -> None:
         """See aiosqlite."""
-        await self._plug.point(f"before {_first_line(sql)}")
-        self._trouble()
-        self._raw.executemany(sql, parameters)
+        await self.run(lambda database: database.execute(sql, parameters))
 
     async def execute_fetchall(self, sql: str, parameters: Any = ()) -> list[Any]:
         """See aiosqlite."""
-        await self._plug.point(f"before {_first_line(sql)}")
-        if self.in_transaction:
-            self._trouble()
-        return self._raw.execute(sql, parameters).fetchall()
+        return await self.run(lambda database: database.execute(sql, parameters).fetchall())
 
     async def executescript(self, sql: str) -> None:
         """See aiosqlite."""
-        await self._plug.point("before a step of the schema")
-        self._raw.executescript(sql)
-        await self._plug.point("after a step of the schema")
+        await self.run(lambda database: database.executescript(sql))
 
     async def close(self) -> None:
         """See aiosqlite."""
@@ -115,7 +151,6 @@ class Connection:
 
     def cut(self) -> None:
         """End the connection; an open transaction is rolled back."""
-        self._cut = True
         self._raw.close()
 
 

@@ -90,7 +90,7 @@ class Hazard:
 
     def expected(self, exposure: Sequence[float], first: int = 0) -> float:
         """Return how many ends seconds survived in each bin, from the bin `first` on, should have brought."""
-        return sum(map(mul, exposure, self.rates[first : first + len(exposure)]))
+        return math.fsum(map(mul, exposure, self.rates[first : first + len(exposure)]))
 
     def quantile(self, share: float, *, age: float = 0.0) -> float:
         """Return the age by which `share` of the jobs still running at `age` have ended."""

@@ -10,40 +10,40 @@ from relay.store.outbox import insert_deliveries, insert_event
 from relay.store.writer import Transaction
 
 
-async def apply_finding(transaction: Transaction, found: Finding) -> Change:
+def apply_finding(transaction: Transaction, found: Finding) -> Change:
     """Write what an attempt tells of its destination, with all that follows for its other deliveries."""
     target = found.target
     if found.sign is Sign.GONE and target.url is not None:
-        await transaction.fetch(
+        transaction.fetch(
             "drop_target", key=target.key, lane=target.lane, reason=f"not sent: {found.detail}", now=found.at
         )
-    before = await _health(transaction, target.lane)
+    before = _health(transaction, target.lane)
     change = after_attempt(before, found)
     if change.health != before:
-        await set_health(transaction, target.lane, target.name, change.health)
+        set_health(transaction, target.lane, target.name, change.health)
     if change.health.condition in HOLDING and before.condition not in HOLDING:
-        await transaction.fetch("hold_lane", lane=target.lane, now=found.at)
+        transaction.fetch("hold_lane", lane=target.lane, now=found.at)
     if change.tell is not None:
         event = destination_event(target.name or target.lane, change.tell, change.health, found.at)
-        await insert_event(transaction, event)
-        await insert_deliveries(transaction, None, event.id, found.operators.get(change.tell, ()), found.at)
+        insert_event(transaction, event)
+        insert_deliveries(transaction, None, event.id, found.operators.get(change.tell, ()), found.at)
     return change
 
 
-async def set_health(transaction: Transaction, lane: str, name: str | None, health: Health) -> None:
+def set_health(transaction: Transaction, lane: str, name: str | None, health: Health) -> None:
     """Write how a lane is; one that works, and has not just failed, needs no row."""
     if health.condition is Condition.WORKING and not health.failures:
-        await transaction.fetch("forget_condition", lane=lane)
+        transaction.fetch("forget_condition", lane=lane)
     else:
-        await transaction.fetch("set_condition", lane=lane, destination=name, **asdict(health))
+        transaction.fetch("set_condition", lane=lane, destination=name, **asdict(health))
 
 
-async def release_due(transaction: Transaction, now: float) -> int:
+def release_due(transaction: Transaction, now: float) -> int:
     """Let go of held deliveries where it is time; return how many."""
     released = 0
-    for row in await transaction.fetch("due_releases", now=now):
+    for row in transaction.fetch("due_releases", now=now):
         health = rows.health(row)
-        freed = await transaction.fetch(
+        freed = transaction.fetch(
             "release_held",
             lane=row["lane"],
             limit=health.batch,
@@ -52,20 +52,20 @@ async def release_due(transaction: Transaction, now: float) -> int:
         )
         released += len(freed)
         drained = health.condition is Condition.DRAINING and len(freed) < health.batch
-        await set_health(transaction, row["lane"], row["destination"], Health() if drained else let_go(health, now))
+        set_health(transaction, row["lane"], row["destination"], Health() if drained else let_go(health, now))
     return released
 
 
-async def enable_lane(transaction: Transaction, lane: str, now: float) -> bool:
+def enable_lane(transaction: Transaction, lane: str, now: float) -> bool:
     """Let a lane be tried at once; False where nothing keeps it from being tried."""
-    found = await transaction.fetch("condition_of_lane", lane=lane)
+    found = transaction.fetch("condition_of_lane", lane=lane)
     health = rows.health(found[0]) if found else Health()
     if health.condition not in (Condition.DISABLED, Condition.UNREACHABLE):
         return False
-    await set_health(transaction, lane, found[0]["destination"], enabled(health, now))
+    set_health(transaction, lane, found[0]["destination"], enabled(health, now))
     return True
 
 
-async def _health(transaction: Transaction, lane: str) -> Health:
-    found = await transaction.fetch("condition_of_lane", lane=lane)
+def _health(transaction: Transaction, lane: str) -> Health:
+    found = transaction.fetch("condition_of_lane", lane=lane)
     return rows.health(found[0]) if found else Health()

@@ -8,13 +8,13 @@ _MODELS_KEPT = 200
 """How many kinds of duration a provider may have; those longest without news go first."""
 
 
-async def write_lessons(transaction: Transaction) -> None:
+def write_lessons(transaction: Transaction) -> None:
     """Add to what is known whatever the transaction's writes have taught."""
     if not transaction.lessons:
         return
     kinds = rows.text([[kind.provider, kind.phase, kind.model or ""] for kind in transaction.lessons])
-    known = dict(map(rows.evidence, await transaction.fetch("durations_of_kinds", kinds=kinds)))
-    await transaction.many(
+    known = dict(map(rows.evidence, transaction.fetch("durations_of_kinds", kinds=kinds)))
+    transaction.many(
         "set_duration",
         [
             rows.evidence_columns(kind, known.get(kind, Evidence()).plus(traces), transaction.taught_at)
@@ -23,4 +23,4 @@ async def write_lessons(transaction: Transaction) -> None:
     )
     if any(kind not in known for kind in transaction.lessons):
         for provider in {kind.provider for kind in transaction.lessons}:
-            await transaction.fetch("forget_durations", provider=provider, kept=_MODELS_KEPT)
+            transaction.fetch("forget_durations", provider=provider, kept=_MODELS_KEPT)

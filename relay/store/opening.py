@@ -5,9 +5,8 @@ import os
 import sqlite3
 from pathlib import Path
 
-import aiosqlite
-
 from relay.core.errors import StoreUnusable
+from relay.store.connection import Connection
 from relay.store.sql import schema_steps
 
 APPLICATION_ID = 0x52454C59
@@ -39,10 +38,11 @@ class FileLock:
         os.close(self._fd)
 
 
-async def connect(path: Path, *, read_only: bool = False) -> aiosqlite.Connection:
+async def connect(path: Path, *, read_only: bool = False) -> Connection:
     """Return a connection set up as every one of ours is."""
-    connection = await aiosqlite.connect(path, isolation_level=None)
-    connection.row_factory = aiosqlite.Row
+    connection = Connection(path)
+    await connection
+    connection.row_factory = sqlite3.Row
     try:
         await connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
         await connection.execute("PRAGMA foreign_keys = ON")
@@ -55,7 +55,7 @@ async def connect(path: Path, *, read_only: bool = False) -> aiosqlite.Connectio
     return connection
 
 
-async def open_writer(path: Path) -> aiosqlite.Connection:
+async def open_writer(path: Path) -> Connection:
     """Return the writing connection of a database that is at our schema.
 
     Makes the file where there is none; raises StoreUnusable where it cannot be
@@ -78,14 +78,14 @@ async def open_writer(path: Path) -> aiosqlite.Connection:
     return connection
 
 
-async def _check(connection: aiosqlite.Connection, path: Path) -> None:
+async def _check(connection: Connection, path: Path) -> None:
     """Read every page once, so that damage is told now and not by the one poll that meets it in a month."""
     findings = [str(row[0]) for row in await connection.execute_fetchall("PRAGMA quick_check(1)")]
     if findings != ["ok"]:
         raise StoreUnusable(f"{path} is damaged: {findings[0]}; restore it from a backup or move it away")
 
 
-async def _migrate(connection: aiosqlite.Connection, path: Path) -> None:
+async def _migrate(connection: Connection, path: Path) -> None:
     # A crash before the first step leaves a file without tables, which is as good as none.
     existed = bool(list(await connection.execute_fetchall("SELECT 1 FROM sqlite_master LIMIT 1")))
     application_id = await _pragma(connection, "application_id")
@@ -107,12 +107,12 @@ async def _migrate(connection: aiosqlite.Connection, path: Path) -> None:
         )
 
 
-async def _backup(connection: aiosqlite.Connection, target: Path) -> None:
+async def _backup(connection: Connection, target: Path) -> None:
     target.unlink(missing_ok=True)
     await connection.execute("VACUUM INTO ?", (str(target),))
     target.chmod(0o600)
 
 
-async def _pragma(connection: aiosqlite.Connection, name: str) -> int:
+async def _pragma(connection: Connection, name: str) -> int:
     rows = list(await connection.execute_fetchall(f"PRAGMA {name}"))
     return int(rows[0][0])

@@ -9,9 +9,9 @@ from relay.store import rows
 from relay.store.writer import Transaction
 
 
-async def insert_event(transaction: Transaction, event: Event) -> None:
+def insert_event(transaction: Transaction, event: Event) -> None:
     """Add an event; the same one again changes nothing."""
-    await transaction.fetch(
+    transaction.fetch(
         "insert_event",
         id=event.id,
         watch_id=event.watch_id,
@@ -22,11 +22,11 @@ async def insert_event(transaction: Transaction, event: Event) -> None:
     )
 
 
-async def insert_deliveries(
+def insert_deliveries(
     transaction: Transaction, watch_id: str | None, event_id: str, targets: Iterable[Target], now: float
 ) -> None:
     """Add a delivery of an event for each target, due at once; one that is there stays as it is."""
-    await transaction.many(
+    transaction.many(
         "insert_delivery",
         [
             {

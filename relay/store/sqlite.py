@@ -11,8 +11,6 @@ from contextlib import asynccontextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
-import aiosqlite
-
 from relay.core.access import Token
 from relay.core.condition import Change, Finding
 from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement
@@ -39,6 +37,7 @@ from relay.core.standing import Standing
 from relay.core.watch import Continue, NewWatch, Target, Watch
 from relay.store import rows
 from relay.store.conditions import apply_finding, enable_lane, release_due
+from relay.store.connection import Connection
 from relay.store.durations import write_lessons
 from relay.store.opening import FileLock, connect, open_writer
 from relay.store.outbox import insert_deliveries, insert_event
@@ -80,7 +79,7 @@ async def open_sqlite(path: Path, *, timed: Timed = nullcontext) -> AsyncIterato
 class SqliteStore:
     """Implements `relay.core.ports.Store`."""
 
-    def __init__(self, writer: Writer, reader: aiosqlite.Connection) -> None:
+    def __init__(self, writer: Writer, reader: Connection) -> None:
         self._writer = writer
         self._reader = reader
 
@@ -95,9 +94,9 @@ class SqliteStore:
     async def add_watches(self, new: Sequence[NewWatch], now: float) -> list[Added]:
         """See Store."""
 
-        async def write(transaction: Transaction) -> list[Added]:
-            await transaction.many("insert_watch", (rows.new_watch(watch, now) for watch in new))
-            await transaction.many(
+        def write(transaction: Transaction) -> list[Added]:
+            transaction.many("insert_watch", (rows.new_watch(watch, now) for watch in new))
+            transaction.many(
                 "insert_target",
                 (
                     {"provider": watch.provider, "job_id": watch.job.id, **rows.target_columns(target)}
@@ -106,23 +105,21 @@ class SqliteStore:
                 ),
             )
             jobs = rows.text([[watch.provider, watch.job.id] for watch in new])
-            found = [rows.watch(row) for row in await transaction.fetch("watches_of_jobs", jobs=jobs)]
+            found = [rows.watch(row) for row in transaction.fetch("watches_of_jobs", jobs=jobs)]
             stored = {(watch.provider, watch.job.id): watch for watch in found}
             added = [(request, stored[request.provider, request.job.id]) for request in new]
             late = [(watch, request.targets) for request, watch in added if watch.status.terminal and request.targets]
             if late:
-                await self._tell_late(transaction, late, now)
+                self._tell_late(transaction, late, now)
             return [Added(watch, created=watch.id == request.id) for request, watch in added]
 
         return await self._writer.commit(write)
 
-    async def _tell_late(
-        self, transaction: Transaction, late: Sequence[tuple[Watch, Sequence[Target]]], now: float
-    ) -> None:
-        found = await transaction.fetch("outcomes_of_watches", ids=rows.text([watch.id for watch, _ in late]))
+    def _tell_late(self, transaction: Transaction, late: Sequence[tuple[Watch, Sequence[Target]]], now: float) -> None:
+        found = transaction.fetch("outcomes_of_watches", ids=rows.text([watch.id for watch, _ in late]))
         events = {row["watch_id"]: row["id"] for row in found}
         for watch, targets in late:
-            await insert_deliveries(transaction, watch.id, events[watch.id], targets, now)
+            insert_deliveries(transaction, watch.id, events[watch.id], targets, now)
 
     async def watch(self, reference: str) -> WatchView:
         """See Store."""
@@ -165,23 +162,23 @@ class SqliteStore:
     async def remove_watch(self, watch_id: str) -> None:
         """See Store."""
 
-        async def write(transaction: Transaction) -> None:
-            if not await transaction.fetch("watch_by_id", id=watch_id):
+        def write(transaction: Transaction) -> None:
+            if not transaction.fetch("watch_by_id", id=watch_id):
                 raise NotFound(f'no watch "{watch_id}"')
-            open_deliveries = (await transaction.fetch("open_deliveries_of_watch", id=watch_id))[0]["open"]
+            open_deliveries = (transaction.fetch("open_deliveries_of_watch", id=watch_id))[0]["open"]
             if open_deliveries:
                 raise Conflict(f"{open_deliveries} of its deliveries are not settled yet")
-            await transaction.fetch("delete_watch", id=watch_id)
+            transaction.fetch("delete_watch", id=watch_id)
 
         await self._writer.commit(write)
 
     async def poll_now(self, watch_id: str, now: float) -> None:
         """See Store."""
 
-        async def write(transaction: Transaction) -> None:
-            if await transaction.fetch("poll_now", id=watch_id, now=now):
+        def write(transaction: Transaction) -> None:
+            if transaction.fetch("poll_now", id=watch_id, now=now):
                 return
-            if not await transaction.fetch("watch_by_id", id=watch_id):
+            if not transaction.fetch("watch_by_id", id=watch_id):
                 raise NotFound(f'no watch "{watch_id}"')
             raise Conflict("the watch has ended")
 
@@ -192,8 +189,8 @@ class SqliteStore:
     async def claim_due_watches(self, provider: str, now: float, *, until: float, limit: int) -> list[Watch]:
         """See Store."""
 
-        async def write(transaction: Transaction) -> list[Row]:
-            return await transaction.fetch("claim_due_watches", provider=provider, now=now, until=until, limit=limit)
+        def write(transaction: Transaction) -> list[Row]:
+            return transaction.fetch("claim_due_watches", provider=provider, now=now, until=until, limit=limit)
 
         claimed = [rows.watch(row) for row in await self._writer.commit(write)]
         return sorted(claimed, key=lambda watch: watch.next_poll_at)
@@ -206,12 +203,12 @@ class SqliteStore:
     async def record_overdue(self, transition: Continue, event: Event, targets: Sequence[Target], now: float) -> bool:
         """See Store."""
 
-        async def write(transaction: Transaction) -> bool:
-            await transaction.many("record_poll", [rows.poll_columns(transition, now)])
-            if not await transaction.fetch("mark_overdue", id=transition.watch_id, now=now):
+        def write(transaction: Transaction) -> bool:
+            transaction.many("record_poll", [rows.poll_columns(transition, now)])
+            if not transaction.fetch("mark_overdue", id=transition.watch_id, now=now):
                 return False
-            await insert_event(transaction, event)
-            await insert_deliveries(transaction, transition.watch_id, event.id, targets, now)
+            insert_event(transaction, event)
+            insert_deliveries(transaction, transition.watch_id, event.id, targets, now)
             return True
 
         return await self._writer.commit(write)
@@ -220,8 +217,8 @@ class SqliteStore:
         """See Store."""
         event = ending.event
 
-        async def write(transaction: Transaction) -> bool:
-            ended = await transaction.fetch(
+        def write(transaction: Transaction) -> bool:
+            ended = transaction.fetch(
                 "end_watch",
                 id=ending.watch_id,
                 status=ending.status,
@@ -231,10 +228,10 @@ class SqliteStore:
             )
             if not ended:
                 return False
-            await insert_event(transaction, event)
-            own = await transaction.fetch("targets_of_watches", ids=rows.text([ending.watch_id]))
+            insert_event(transaction, event)
+            own = transaction.fetch("targets_of_watches", ids=rows.text([ending.watch_id]))
             targets = [*map(rows.target, own), *ending.routed]
-            await insert_deliveries(transaction, ending.watch_id, event.id, targets, now)
+            insert_deliveries(transaction, ending.watch_id, event.id, targets, now)
             transaction.teach(ending.lessons, now)
             return True
 
@@ -289,11 +286,11 @@ class SqliteStore:
         return await self._claim_deliveries("claim_company", "events_without_raw", options)
 
     async def _claim_deliveries(self, claim: str, events_of: str, options: Mapping[str, object]) -> list[Outgoing]:
-        async def write(transaction: Transaction) -> list[Outgoing]:
-            claimed = await transaction.fetch(claim, **options)
-            found = await transaction.fetch(events_of, ids=rows.text([row["event_id"] for row in claimed]))
+        def write(transaction: Transaction) -> list[Outgoing]:
+            claimed = transaction.fetch(claim, **options)
+            found = transaction.fetch(events_of, ids=rows.text([row["event_id"] for row in claimed]))
             events = {row["id"]: rows.event(row) for row in found}
-            troubled = {row["lane"] for row in await transaction.fetch("troubled_lanes")} if claimed else set()
+            troubled = {row["lane"] for row in transaction.fetch("troubled_lanes")} if claimed else set()
             return [Outgoing(rows.delivery(row), events[row["event_id"]], row["lane"] in troubled) for row in claimed]
 
         outgoing = await self._writer.commit(write)
@@ -311,15 +308,13 @@ class SqliteStore:
     ) -> Change | None:
         """See Store."""
 
-        async def write(transaction: Transaction) -> Change | None:
-            change = None if finding is None else await apply_finding(transaction, finding)
-            await transaction.many("insert_attempt", (rows.attempt_columns(attempt) for attempt, _ in settled))
-            await transaction.many(
-                "settle_delivery", (rows.settlement_columns(settlement) for _, settlement in settled)
-            )
+        def write(transaction: Transaction) -> Change | None:
+            change = None if finding is None else apply_finding(transaction, finding)
+            transaction.many("insert_attempt", (rows.attempt_columns(attempt) for attempt, _ in settled))
+            transaction.many("settle_delivery", (rows.settlement_columns(settlement) for _, settlement in settled))
             for item in news:
-                await insert_event(transaction, item.event)
-                await insert_deliveries(transaction, None, item.event.id, item.targets, item.event.created_at)
+                insert_event(transaction, item.event)
+                insert_deliveries(transaction, None, item.event.id, item.targets, item.event.created_at)
             return change
 
         return await self._writer.commit(write)
@@ -367,11 +362,11 @@ class SqliteStore:
     async def resend_matching(self, wanted: DeliveryFilter, now: float, *, every_s: float, dry_run: bool) -> int:
         """See Store."""
 
-        async def write(transaction: Transaction) -> int:
-            found = await transaction.fetch("list_deliveries", **rows.delivery_filter(wanted, None, limit=-1))
+        def write(transaction: Transaction) -> int:
+            found = transaction.fetch("list_deliveries", **rows.delivery_filter(wanted, None, limit=-1))
             oldest_first = [row["id"] for row in reversed(found) if row["leased_until"] <= now]
             if not dry_run:
-                await transaction.fetch("resend_deliveries", ids=rows.text(oldest_first), now=now, every_s=every_s)
+                transaction.fetch("resend_deliveries", ids=rows.text(oldest_first), now=now, every_s=every_s)
             return len(oldest_first)
 
         return await self._writer.commit(write)
@@ -396,10 +391,10 @@ class SqliteStore:
     async def drop(self, delivery_id: str, now: float) -> None:
         """See Store."""
 
-        async def write(transaction: Transaction) -> None:
-            if await transaction.fetch("drop_delivery", id=delivery_id, now=now):
+        def write(transaction: Transaction) -> None:
+            if transaction.fetch("drop_delivery", id=delivery_id, now=now):
                 return
-            found = await transaction.fetch("delivery_by_id", id=delivery_id)
+            found = transaction.fetch("delivery_by_id", id=delivery_id)
             if not found:
                 raise NotFound(f'no delivery "{delivery_id}"')
             if not DeliveryState(found[0]["state"]).final:
@@ -410,10 +405,10 @@ class SqliteStore:
     async def resend(self, delivery_id: str, now: float) -> None:
         """See Store."""
 
-        async def write(transaction: Transaction) -> None:
-            if await transaction.fetch("resend_delivery", id=delivery_id, now=now):
+        def write(transaction: Transaction) -> None:
+            if transaction.fetch("resend_delivery", id=delivery_id, now=now):
                 return
-            if not await transaction.fetch("delivery_by_id", id=delivery_id):
+            if not transaction.fetch("delivery_by_id", id=delivery_id):
                 raise NotFound(f'no delivery "{delivery_id}"')
             raise Conflict("an attempt is under way")
 
@@ -426,11 +421,11 @@ class SqliteStore:
     ) -> None:
         """See Store."""
 
-        async def write(transaction: Transaction) -> None:
-            await transaction.fetch("set_standing", provider=provider, **asdict(standing))
+        def write(transaction: Transaction) -> None:
+            transaction.fetch("set_standing", provider=provider, **asdict(standing))
             if event is not None:
-                await insert_event(transaction, event)
-                await insert_deliveries(transaction, None, event.id, targets, now)
+                insert_event(transaction, event)
+                insert_deliveries(transaction, None, event.id, targets, now)
 
         await self._writer.commit(write)
 
@@ -441,9 +436,9 @@ class SqliteStore:
     async def prune(self, *, ended_before: float, limit: int) -> int:
         """See Store."""
 
-        async def write(transaction: Transaction) -> int:
-            await transaction.fetch("prune_provider_events", ended_before=ended_before, limit=limit)
-            return len(await transaction.fetch("prune", ended_before=ended_before, limit=limit))
+        def write(transaction: Transaction) -> int:
+            transaction.fetch("prune_provider_events", ended_before=ended_before, limit=limit)
+            return len(transaction.fetch("prune", ended_before=ended_before, limit=limit))
 
         return await self._writer.commit(write)
 
@@ -466,9 +461,9 @@ class SqliteStore:
     async def set_back(self, seconds: float) -> None:
         """See Store."""
 
-        async def write(transaction: Transaction) -> None:
+        def write(transaction: Transaction) -> None:
             for table in ("watches", "deliveries", "standings"):
-                await transaction.fetch(f"set_back_{table}", seconds=seconds)
+                transaction.fetch(f"set_back_{table}", seconds=seconds)
 
         await self._writer.commit(write)
 
@@ -490,8 +485,8 @@ class SqliteStore:
     async def revoke_token(self, token_id: str, now: float) -> Token:
         """See Store."""
 
-        async def write(transaction: Transaction) -> Token:
-            for row in await transaction.fetch("revoke_token", id=token_id, now=now):
+        def write(transaction: Transaction) -> Token:
+            for row in transaction.fetch("revoke_token", id=token_id, now=now):
                 return rows.token(row)
             raise NotFound(f'no token "{token_id}"')
 
@@ -504,11 +499,11 @@ class SqliteStore:
     ) -> KeptAnswer | None:
         """See Store."""
 
-        async def write(transaction: Transaction) -> KeptAnswer | None:
-            await transaction.fetch("forget_old_answers", asked_before=asked_before, limit=_FORGOTTEN_AT_ONCE)
-            if await transaction.fetch("claim_answer", caller=caller, key=key, request=request, now=now):
+        def write(transaction: Transaction) -> KeptAnswer | None:
+            transaction.fetch("forget_old_answers", asked_before=asked_before, limit=_FORGOTTEN_AT_ONCE)
+            if transaction.fetch("claim_answer", caller=caller, key=key, request=request, now=now):
                 return None
-            return rows.kept_answer((await transaction.fetch("kept_answer", caller=caller, key=key))[0])
+            return rows.kept_answer((transaction.fetch("kept_answer", caller=caller, key=key))[0])
 
         return await self._writer.commit(write)
 
@@ -526,10 +521,10 @@ class SqliteStore:
     async def release_leases(self) -> None:
         """See Store."""
 
-        async def write(transaction: Transaction) -> None:
-            await transaction.fetch("release_watch_leases")
-            await transaction.fetch("release_delivery_leases")
-            await transaction.fetch("give_up_answers")
+        def write(transaction: Transaction) -> None:
+            transaction.fetch("release_watch_leases")
+            transaction.fetch("release_delivery_leases")
+            transaction.fetch("give_up_answers")
 
         await self._writer.commit(write)
 

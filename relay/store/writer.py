@@ -2,18 +2,18 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, TypeVar
-
-import aiosqlite
 
 from relay.core.errors import StoreError
 from relay.core.learning import Kind, Trace
+from relay.store.connection import Connection
 from relay.store.sql import queries
 
 T = TypeVar("T")
-Row = aiosqlite.Row
+Row = sqlite3.Row
 Params = Mapping[str, object]
 
 _BATCH = 256
@@ -23,8 +23,8 @@ _BATCH = 256
 class Transaction:
     """What a write may do while it holds the transaction."""
 
-    def __init__(self, connection: aiosqlite.Connection) -> None:
-        self._connection = connection
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
         self.lessons: dict[Kind, list[Trace]] = {}
         self.taught_at = 0.0
 
@@ -34,16 +34,17 @@ class Transaction:
             self.lessons.setdefault(kind, []).extend(traces)
         self.taught_at = max(self.taught_at, now)
 
-    async def fetch(self, name: str, /, **params: object) -> list[Row]:
+    def fetch(self, name: str, /, **params: object) -> list[Row]:
         """Run a named query and return its rows."""
-        return list(await self._connection.execute_fetchall(queries()[name], params))
+        return self._database.execute(queries()[name], params).fetchall()
 
-    async def many(self, name: str, rows: Iterable[Params]) -> None:
+    def many(self, name: str, rows: Iterable[Params]) -> None:
         """Run a named statement once per row."""
-        await self._connection.executemany(queries()[name], rows)
+        self._database.executemany(queries()[name], rows)
 
 
-Write = Callable[[Transaction], Awaitable[T]]
+Write = Callable[[Transaction], T]
+"""What is done in a transaction.  It runs on the connection's thread, so it shares nothing with the loop."""
 Timed = Callable[[], AbstractContextManager[object]]
 
 
@@ -58,8 +59,8 @@ class Writer:
 
     def __init__(
         self,
-        connection: aiosqlite.Connection,
-        finish: Callable[[Transaction], Awaitable[None]],
+        connection: Connection,
+        finish: Callable[[Transaction], None],
         timed: Timed = nullcontext,
     ) -> None:
         self._connection = connection
@@ -105,7 +106,7 @@ class Writer:
     async def _commit_batch(self, batch: list[tuple[Write[Any], asyncio.Future[Any]]]) -> None:
         try:
             with self._timed():
-                results = await self._in_transaction([write for write, _ in batch])
+                results = await self._connection.run(partial(self._in_transaction, [write for write, _ in batch]))
         except Exception as error:  # noqa: BLE001 - belongs to whoever waits for the write
             if len(batch) == 1:
                 _resolve(batch[0][1], error=_store_error(error))
@@ -116,16 +117,16 @@ class Writer:
         for (_, future), result in zip(batch, results, strict=True):
             _resolve(future, result=result)
 
-    async def _in_transaction(self, writes: list[Write[Any]]) -> list[Any]:
-        transaction = Transaction(self._connection)
-        await self._connection.execute("BEGIN IMMEDIATE")
+    def _in_transaction(self, writes: list[Write[Any]], database: sqlite3.Connection) -> list[Any]:
+        transaction = Transaction(database)
+        database.execute("BEGIN IMMEDIATE")
         try:
-            results = [await write(transaction) for write in writes]
-            await self._finish(transaction)
-            await self._connection.execute("COMMIT")
+            results = [write(transaction) for write in writes]
+            self._finish(transaction)
+            database.execute("COMMIT")
         except BaseException:
-            if self._connection.in_transaction:
-                await self._connection.execute("ROLLBACK")
+            if database.in_transaction:
+                database.execute("ROLLBACK")
             raise
         return results
 

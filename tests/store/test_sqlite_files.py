@@ -118,9 +118,9 @@ async def test_writers_that_share_a_commit_fail_alone(tmp_path: Path) -> None:
     writer = Writer(connection, write_lessons)
 
     def recording(name: str, footing: str):  # type: ignore[no-untyped-def]
-        async def write(transaction: Transaction) -> str:
+        def write(transaction: Transaction) -> str:
             columns = asdict(Standing()) | {"footing": footing}
-            await transaction.fetch("set_standing", provider=name, **columns)
+            transaction.fetch("set_standing", provider=name, **columns)
             return name
 
         return write
