@@ -1,0 +1,26 @@
+"""The benches, in short: that they run and say what they found; what they find is no test's business."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from bench.__main__ import MEASURES
+
+
+async def test_every_measurement_runs_and_ends_up_in_both_reports(tmp_path: Path) -> None:
+    """Each gives at least one table, whose title is a heading of RESULTS.md and whose figures are in results.json."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bench", "--quick", "--results", str(tmp_path),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(100):
+        printed, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    sections = json.loads((tmp_path / "results.json").read_text())["sections"]
+    assert len(sections) >= len(MEASURES)
+    for section in sections:
+        assert section["rows"], section["title"]
+        assert section["data"], section["title"]
+        assert f"\n{section['title']}\n" in printed.decode()
+        assert f"\n## {section['title']}\n" in (tmp_path / "RESULTS.md").read_text()
