@@ -8,6 +8,7 @@ from pathlib import Path
 from relay.core.errors import StoreUnusable
 from relay.store.connection import Connection
 from relay.store.sql import schema_steps
+from relay.store.wal import log_damage
 
 APPLICATION_ID = 0x52454C59
 """Marks the file as relay's (``RELY``), so that another program's database is never migrated."""
@@ -55,6 +56,13 @@ async def connect(path: Path, *, read_only: bool = False) -> Connection:
     return connection
 
 
+def refuse_torn_log(path: Path) -> None:
+    """Raise StoreUnusable where commits are gone from the log; whoever opens the database wipes out what tells so."""
+    lost = log_damage(path)
+    if lost is not None:
+        raise StoreUnusable(lost)
+
+
 async def open_writer(path: Path) -> Connection:
     """Return the writing connection of a database that is at our schema.
 
@@ -63,6 +71,7 @@ async def open_writer(path: Path) -> Connection:
     """
     connection = None
     try:
+        refuse_torn_log(path)
         connection = await connect(path)
         path.chmod(0o600)
         await connection.execute("PRAGMA journal_mode = WAL")

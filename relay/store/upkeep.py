@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relay.core.errors import StoreUnusable
-from relay.store.opening import APPLICATION_ID, FileLock
+from relay.store.opening import APPLICATION_ID, FileLock, refuse_torn_log
 from relay.store.sql import schema_steps
 
 _BUSY_TIMEOUT_S = 10.0
@@ -75,15 +75,27 @@ def restore(database: Path, source: Path, aside: Path) -> None:
     try:
         with _copying_to(database) as copy:
             _copy(source, copy)
-            for suffix in ("", *_COMPANIONS):
-                old = database.with_name(database.name + suffix)
-                if old.exists():
-                    old.replace(aside.with_name(aside.name + suffix))
-            os.link(copy, database)
+            _exchange(database, copy, aside)
     except (OSError, sqlite3.Error) as error:
         raise StoreUnusable(f"{source} cannot be restored: {_words(error)}") from error
     finally:
         lock.release()
+
+
+def _exchange(database: Path, copy: Path, aside: Path) -> None:
+    """Put `copy` in the place of a database, which goes to `aside` with its companions.
+
+    There is a database at every moment, and never one with another's log.  The
+    index of the log goes last: a relay that starts after this was cut off finds
+    that its log is gone, and refuses.
+    """
+    log, index = (database.with_name(database.name + suffix) for suffix in _COMPANIONS)
+    for old in (database, log, index):
+        if old.exists():
+            os.link(old, aside.with_name(aside.name + old.name.removeprefix(database.name)))
+    log.unlink(missing_ok=True)
+    copy.replace(database)
+    index.unlink(missing_ok=True)
 
 
 def _copy(database: Path, copy: Path) -> None:
@@ -195,6 +207,7 @@ def stats(database: Path) -> Stats:
 def _reading(database: Path) -> Iterator[sqlite3.Connection]:
     if not database.is_file():
         raise StoreUnusable(f"there is no database at {database}")
+    refuse_torn_log(database)
     address = f"{database.absolute().as_uri()}?mode=ro"
     with closing(sqlite3.connect(address, uri=True, timeout=_BUSY_TIMEOUT_S)) as connection:
         yield connection

@@ -5,6 +5,8 @@ import os
 import resource
 import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -29,6 +31,11 @@ async def ask(relay: RelayProcess, world: World, job_id: str, note: str = "") ->
     }
     async with aiohttp.ClientSession() as session, session.post(f"{relay.url}/v1/watches", json=wanted) as answer:
         return answer.status, await answer.json(), answer.headers.get("Retry-After")
+
+
+async def command_line(relay: RelayProcess, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "relay", *words, "--config", str(relay.folder / "config.toml")]
+    return await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=30)
 
 
 def pid_of(relay: RelayProcess) -> int:
@@ -118,6 +125,32 @@ async def test_a_damaged_database_is_refused_and_left_as_it_is(world: World) -> 
         assert await relay.stop() == 1
         assert "restore it from a backup" in relay.log()
         assert database.read_bytes() == before
+
+
+async def test_a_log_that_lost_acknowledged_watches_is_refused_until_a_person_decides(world: World) -> None:
+    world.simulator.jobs.default = NEVER
+    async with relay_process(world.folder, world.configuration()) as relay:
+        await relay.start()
+        for number in range(5):
+            status, _, _ = await ask(relay, world, f"req-{number}")
+            assert status == 201
+        await relay.kill()
+        log, index = world.folder / "relay.db-wal", world.folder / "relay.db-shm"
+        os.truncate(log, log.stat().st_size // 2)
+
+        for _ in range(2):
+            with pytest.raises(AssertionError, match="ended early"):
+                await relay.start()
+            assert await relay.stop() == 1
+        assert f"remove {index} to go on without what is gone" in relay.log()
+        for command in (["db", "check"], ["doctor"]):
+            told = await command_line(relay, *command)
+            assert told.returncode == 1
+            assert f"remove {index} to go on without what is gone" in told.stdout + told.stderr
+
+        index.unlink()
+        await relay.start()
+        assert await relay.stop() == 0
 
 
 async def test_the_watchdog_goes_unfed_while_the_process_stands_still(world: World) -> None:

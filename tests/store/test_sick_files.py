@@ -91,7 +91,7 @@ async def filled(path: Path) -> None:
         await store.add_watches([wanted(number) for number in range(200)], NOW)
 
 
-async def test_a_log_cut_short_loses_what_was_cut_and_nothing_before_it(tmp_path: Path) -> None:
+async def test_a_log_cut_short_without_its_index_loses_what_was_cut_and_nothing_before_it(tmp_path: Path) -> None:
     copy = tmp_path / "copy" / "relay.db"
     copy.parent.mkdir()
     async with open_sqlite(tmp_path / "relay.db") as store:
