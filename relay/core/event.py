@@ -50,7 +50,7 @@ class Event:
     """One fact about one watch, or about a provider where `watch_id` is None.
 
     `body` is the JSON text that callbacks carry, complete but for `raw`, which
-    is the provider's last body, verbatim, or None.  Both are fixed when the
+    is the provider's last body, as observed, or None.  Both are fixed when the
     event is made, so that every delivery of it says the same bytes.
     """
 

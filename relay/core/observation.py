@@ -81,7 +81,8 @@ class Observation:
 
     `provider_status` is the provider's literal; `known` is False where the
     provider's description does not list it.  `poll_after_s` is the provider's
-    wish for the next look.  `raw` is the body, verbatim, where it was JSON.
+    wish for the next look.  `raw` is the body where it was JSON, verbatim
+    but for a credential that it quotes.
     """
 
     status: Status

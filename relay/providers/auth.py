@@ -35,6 +35,15 @@ def auth_query(auth: Auth, secrets: Mapping[str, str]) -> dict[str, str]:
     return {str(auth.name): secrets[auth.secret]} if auth.type == "query" else {}
 
 
+def credentials(auth: Auth, secrets: Mapping[str, str], now: float) -> frozenset[str]:
+    """Return what a request answered at `now` may have carried that nobody but the provider may see."""
+    if not secrets.keys() >= set(auth.secrets):
+        return frozenset(secrets.values())
+    sent_at = (now, now - _JWT_WINDOW_S)
+    headers = (value for instant in sent_at for value in auth_headers(auth, secrets, instant).values())
+    return frozenset((*secrets.values(), *(value.rpartition(" ")[2] for value in headers)))
+
+
 @lru_cache(maxsize=64)
 def _jwt(issuer: str, secret: str, issued_at: int) -> str:
     """Return a JWT signed by HS256 (RFC 7519, RFC 7515)."""

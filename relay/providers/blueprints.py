@@ -16,6 +16,7 @@ from relay.core.ports import Provider
 from relay.providers.catalogue import SpecInvalid, load_file, load_preset, preset_names
 from relay.providers.interpret import DeclaredProvider
 from relay.providers.spec import DefaultValues, ProviderSpec
+from relay.providers.veil import discreetly
 
 GROUP = "relay.providers"
 
@@ -70,7 +71,7 @@ def _loaded(point: EntryPoint) -> Blueprint:
 
 
 class _Guarded:
-    """Holds a plugin to the promise that `interpret` never raises."""
+    """Holds a plugin to the promises that `interpret` never raises, and tells no secret that it was given."""
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
@@ -89,6 +90,8 @@ class _Guarded:
         self, job: Job, answers: Sequence[Response], secrets: Mapping[str, str], now: float
     ) -> Answer | Request:
         try:
-            return self._provider.interpret(job, answers, secrets, now)
+            return discreetly(
+                lambda told: self._provider.interpret(job, told, secrets, now), answers, frozenset(secrets.values())
+            )
         except Exception as error:  # noqa: BLE001 - one plugin's bug must not stop the polls of all providers
             return Trouble(TroubleKind.MALFORMED, f"the provider package failed: {type(error).__name__}")

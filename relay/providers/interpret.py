@@ -15,9 +15,10 @@ from relay.core.observation import Answer, Job, JobError, Observation, Output, S
 from relay.core.text import one_line
 from relay.providers import extract, trouble
 from relay.providers.ask import check_job, check_url, fill_path, status_request, status_url, variables_of, with_query
-from relay.providers.auth import auth_headers, auth_query
+from relay.providers.auth import auth_headers, auth_query, credentials
 from relay.providers.paths import parse_json
 from relay.providers.spec import ErrorPaths, HttpRule, Outputs, ProviderSpec, Then, fold, template_names
+from relay.providers.veil import discreetly
 
 MAX_RAW = 256 * 1024
 _LITERAL_LIMIT = 100
@@ -55,10 +56,12 @@ class DeclaredProvider:
     ) -> Answer | Request:
         """See Provider."""
         try:
-            meaning = self._meaning(job, answers, secrets, now)
+            meaning = discreetly(
+                lambda told: self._meaning(job, told, secrets, now), answers, credentials(self._spec.auth, secrets, now)
+            )
         except InvalidValue as error:
             meaning = Trouble(TroubleKind.REFUSED, one_line(str(error)))
-        return meaning if isinstance(meaning, Request) else trouble.without_secrets(meaning, secrets)
+        return meaning if isinstance(meaning, Request) else trouble.without_queries(meaning)
 
     def _meaning(
         self, job: Job, answers: Sequence[Response], secrets: Mapping[str, str], now: float

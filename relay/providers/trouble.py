@@ -1,7 +1,6 @@
 """Answers that tell nothing about the job: whose trouble they are, in one line."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +25,6 @@ _BY_CODE = {
 
 _MESSAGE = Paths(("error.message", "message", "error", "detail", "msg", "base_resp.status_msg", "errors[0]", "title"))
 _QUERY = re.compile(r"(://[^\s?#\"'<>]*)[?#][^\s\"'<>]*")
-_SHORTEST_SECRET = 4
 
 
 def kind_of(status: int) -> TroubleKind:
@@ -65,21 +63,6 @@ def too_large(response: Response) -> Trouble:
     return malformed(response, f"it is larger than {len(response.body)} bytes")
 
 
-def without_secrets(answer: Answer, secrets: Mapping[str, str]) -> Answer:
-    """Return `answer` fit to be told: a provider may quote the key, and in trouble a signed URL."""
-    if isinstance(answer, Trouble):
-        return replace(answer, detail=_veiled(_QUERY.sub(r"\1?...", answer.detail), secrets))
-    error = answer.error
-    if error is None:
-        return answer
-    code, message, user_message = (
-        None if text is None else _veiled(text, secrets) for text in (error.code, error.message, error.user_message)
-    )
-    return replace(answer, error=replace(error, code=code, message=message, user_message=user_message))
-
-
-def _veiled(text: str, secrets: Mapping[str, str]) -> str:
-    for secret in secrets.values():
-        if len(secret) >= _SHORTEST_SECRET:
-            text = text.replace(secret, "***")
-    return text
+def without_queries(answer: Answer) -> Answer:
+    """Return `answer` fit to be told: in trouble, a provider may quote a signed URL."""
+    return replace(answer, detail=_QUERY.sub(r"\1?...", answer.detail)) if isinstance(answer, Trouble) else answer

@@ -18,6 +18,8 @@ from relay.core.observation import Job, Observation, Status, Trouble
 from relay.core.text import one_line
 from relay.core.watch import Watch
 from relay.providers import DeclaredProvider, load_preset, preset_names
+from relay.providers.paths import parse_json
+from relay.providers.veil import without_secrets
 
 CASES = Path(__file__).parents[1] / "unit" / "providers" / "cases"
 NOW = 1_800_000_000.0
@@ -157,3 +159,36 @@ def test_no_id_and_no_parameter_leaves_the_origin_or_the_path(name: str, identif
     assert url.isascii()
     assert url.isprintable()
     assert "/../" not in url.partition("?")[0] + "/"
+
+
+def planted(value: Any, secret: str) -> Any:
+    """Return a value with the secret in each of its texts."""
+    if isinstance(value, dict):
+        return {f"{key}{secret}": planted(item, secret) for key, item in value.items()}
+    if isinstance(value, list):
+        return [planted(item, secret) for item in value]
+    return f"{value} {secret}!" if isinstance(value, str) else value
+
+
+@settings(deadline=None)
+@given(VALUES, st.text(st.characters(exclude_categories=["Cs"]), min_size=4, max_size=20), st.booleans())
+def test_a_veiled_body_is_the_same_json_without_the_secret(value: Any, secret: str, ascii_only: bool) -> None:
+    body = json.dumps(planted(value, secret), ensure_ascii=ascii_only).encode("utf-8", "replace")
+
+    veiled = without_secrets(Response(200, {}, body), frozenset({secret}))
+
+    if "*" not in secret and parse_json(body.decode()) is not None:
+        assert shape(json.loads(veiled.body)) == shape(json.loads(body))
+        assert secret not in texts(json.loads(veiled.body))
+
+
+def shape(value: Any) -> Any:
+    if isinstance(value, dict):
+        return [shape(item) for item in value.values()]
+    return [shape(item) for item in value] if isinstance(value, list) else type(value)
+
+
+def texts(value: Any) -> str:
+    if isinstance(value, dict):
+        return "\0\0".join([*value, *map(texts, value.values())])
+    return "\0\0".join(map(texts, value)) if isinstance(value, list) else value if isinstance(value, str) else ""
