@@ -21,12 +21,12 @@ class SecretMask:
     """
 
     def __init__(self) -> None:
-        self._secrets: set[str] = set()
+        self._secrets: list[str] = []
 
     def add(self, secret: str) -> None:
         """Never let this value out again."""
-        if len(secret) >= _SHORTEST_SECRET:
-            self._secrets.add(secret)
+        if len(secret) >= _SHORTEST_SECRET and secret not in self._secrets:
+            self._secrets = sorted((*self._secrets, secret), key=len, reverse=True)  # one may begin with another
 
     def __call__(self, text: str) -> str:
         for secret in self._secrets:
@@ -44,7 +44,11 @@ def configure(*, style: str, level: str, mask: SecretMask, stream: TextIO | None
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if as_json
-        else structlog.dev.ConsoleRenderer(colors=out.isatty() and "NO_COLOR" not in os.environ)
+        else structlog.dev.ConsoleRenderer(
+            colors=out.isatty() and "NO_COLOR" not in os.environ,
+            # others show the variables of each frame, cut, so that the mask does not know a secret again
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     )
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,

@@ -75,6 +75,32 @@ def test_a_secret_is_masked_wherever_it_comes_from(style: str) -> None:
     assert out.getvalue().count("***") >= 3
 
 
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_traceback_shows_no_variables_for_a_mask_finds_no_half_of_a_secret(style: str) -> None:
+    mask = SecretMask()
+    mask.add("canary" * 20)
+    out = written(style, mask)
+
+    def call(_url: str) -> None:
+        raise ValueError("refused")
+
+    try:
+        call("https://hooks.slack.example/services/" + "canary" * 20)
+    except ValueError:
+        structlog.get_logger("relay.test").exception("daemon.crashed")
+
+    assert "ValueError: refused" in out.getvalue()
+    assert "canarycanary" not in out.getvalue()
+
+
+def test_a_secret_that_begins_with_another_is_masked_whole() -> None:
+    mask = SecretMask()
+    for secret in ("canary-1", "canary-1-and-more", "canary-1-and", "canary-1"):
+        mask.add(secret)
+
+    assert mask("canary-1-and-more, canary-1-and, canary-1") == "***, ***, ***"
+
+
 def test_a_value_too_short_to_be_a_secret_masks_nothing() -> None:
     mask = SecretMask()
     mask.add("ok")
