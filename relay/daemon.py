@@ -2,6 +2,7 @@
 
 import asyncio
 import faulthandler
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -51,6 +52,7 @@ class Daemon:
 def serve(config_path: Path | None) -> int:
     """Run the daemon until a signal stops it; return the exit code of `relay serve`."""
     faulthandler.enable()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold every secret
     mask = SecretMask()
     log.configure(style="auto", level="info", mask=mask)
     try:

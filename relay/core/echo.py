@@ -5,6 +5,8 @@ know is taken out of them first.
 """
 
 import re
+from base64 import b64decode
+from binascii import Error as NotBase64
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -38,5 +40,15 @@ def _secrets(request: Request) -> Iterator[str]:
     yield from (part for part in (query, *values) if len(part) >= _SHORTEST_SECRET)
     for name, value in request.headers.items():
         if not name.lower().startswith(_PUBLIC_HEADERS):
-            credential = value.rpartition(" ")[2]
-            yield from (part for part in (value, credential) if len(part) >= _SHORTEST_SECRET)
+            scheme, _, credential = value.rpartition(" ")
+            login = _login(credential) if scheme.lower() == "basic" else ""
+            parts = (value, credential, login, login.partition(":")[2])
+            yield from (part for part in parts if len(part) >= _SHORTEST_SECRET)
+
+
+def _login(credential: str) -> str:
+    """Return user and password as a receiver reads them (RFC 7617), or nothing where it could not."""
+    try:
+        return b64decode(credential, validate=True).decode()
+    except (NotBase64, UnicodeDecodeError):
+        return ""

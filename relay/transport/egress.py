@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from yarl import URL
 
 from relay.core.address import host_name, lists
+from relay.core.echo import without_echo
+from relay.core.headers import basic_authorization
 from relay.core.http import Request, Response
 from relay.core.ports import Transport
 from relay.transport.faults import classified
@@ -30,6 +32,13 @@ class Egress:
             raise ValueError('must be a URL of an HTTP proxy, as in "http://proxy.internal:3128"')
         return url
 
+    @property
+    def login(self) -> Request:
+        """What the proxy is told with each request, as a request of its own."""
+        user, password = self.location.user or "", self.location.password or ""
+        login = basic_authorization(user.encode(), password.encode())
+        return Request("CONNECT", self.url, {"Proxy-Authorization": login})
+
 
 class ProxiedTransport:
     """Sends by `proxied`, or by `direct` where the egress says so.
@@ -53,6 +62,7 @@ class ProxiedTransport:
                 return await self._direct.send(request, timeout_s=timeout_s, max_body=max_body)
             async with asyncio.timeout(timeout_s):
                 await self._guard.vouch(host)
-                return await self._proxied.send(request, timeout_s=timeout_s, max_body=max_body)
+                answer = await self._proxied.send(request, timeout_s=timeout_s, max_body=max_body)
+                return without_echo(answer, self._egress.login)
         except (OSError, ValueError) as error:
             raise classified(error, timeout_s) from error

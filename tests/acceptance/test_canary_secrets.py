@@ -5,7 +5,9 @@ keys, tokens and URLs included, as some do in their error messages.
 """
 
 import asyncio
+import base64
 import hashlib
+import json
 import os
 import signal
 import sys
@@ -30,6 +32,8 @@ PASSWORD = "canary_basic_46fd"
 HEARTBEAT = "canaryheartbeat0c55"
 OWN_SECRET = "whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5"
 PREVIOUS = "whsec_cHJldmlvdXMtcHJldmlvdXMtcHJldmlvdXM="
+PROXY = "canary_proxy_9e17"
+SERVICE = "canaryservice5a60"
 INLINE = "sk_canary_inline_2d90"
 MALFORMED = "canary_malformed_b7d1"
 USERINFO = "canary_userinfo_f318"
@@ -38,21 +42,29 @@ OUTPUT = "ca4f0f5a5f7d2ca9bc9c7b53b2432d7840a971c11c9161d3d2f29e1cb6e77f8f"
 """The signature in the output URLs of the simulated getimg."""
 
 NOWHERE = (
-    KEY, OTHER_KEY, TOKEN, SLACK, DISCORD, HEADER, PASSWORD, HEARTBEAT, INLINE, MALFORMED,
+    KEY, OTHER_KEY, TOKEN, SLACK, DISCORD, HEADER, PASSWORD, HEARTBEAT, PROXY, SERVICE, INLINE, MALFORMED,
+    base64.b64encode(f"relay:{PASSWORD}".encode()).decode(), base64.b64encode(f"relay:{PROXY}".encode()).decode(),
     SECRET.removeprefix("whsec_"), OWN_SECRET.removeprefix("whsec_"), PREVIOUS.removeprefix("whsec_"),
 )  # fmt: skip
 """Neither written, nor shown, nor stored."""
 CALLERS = (USERINFO, QUERY, OUTPUT)
 """The caller's own: stored, and shown where the watch, its events and its deliveries are, a password excepted."""
-SHOWS_WATCHES = ("/v1/watches", "/v1/events", "/v1/deliveries", "relay show", "relay ls", "relay export")
+SHOWS_WATCHES = ("/v1/watches", "/v1/events", "/v1/deliveries", "relay show", "relay ls", "relay export", "sent to")
 
 
 @asynccontextmanager
-async def rude_receiver() -> AsyncIterator[str]:
-    """Give the URL of a receiver that answers with what it was sent, and the status that the path names."""
+async def rude_receiver(got: dict[str, str]) -> AsyncIterator[str]:
+    """Give the URL of a receiver that answers with what it was sent, and the status that the path names.
+
+    It takes requests for others as well, as a proxy does, reads passwords, and puts what it got into `got`.
+    """
 
     async def answer(request: web.Request) -> web.Response:
-        echo = f"{request.method} {request.url} {dict(request.headers)} {await request.text()}"
+        text = await request.text()
+        got[f"sent to {request.match_info['rest']} {len(got)}"] = text
+        logins = [value.split(" ")[1] for value in request.headers.values() if value.startswith("Basic ")]
+        passwords = [base64.b64decode(login).decode() for login in logins]
+        echo = f"{request.method} {request.url} {dict(request.headers)} {text} {passwords}"
         status = int(request.match_info["status"])
         if status == 0:
             assert request.transport is not None
@@ -66,11 +78,18 @@ async def rude_receiver() -> AsyncIterator[str]:
         yield url
 
 
-def configuration(simulator: Simulator, receiver: str, folder: Path) -> str:
+def at_home(url: str) -> str:
+    """Return a URL of this machine by the name that no proxy is asked for."""
+    return url.replace("127.0.0.1", "localhost")
+
+
+def configuration(simulator: Simulator, proxy: str, folder: Path) -> str:
+    receiver = at_home(proxy)
     secrets = {
         "key": KEY, "other-key": OTHER_KEY, "own-secret": OWN_SECRET, "previous": PREVIOUS, "password": PASSWORD,
         "slack": f"{receiver}/400/services/T0/B0/{SLACK}", "discord": f"{receiver}/500/api/webhooks/1/{DISCORD}",
-        "heartbeat": f"{receiver}/404/{HEARTBEAT}",
+        "heartbeat": f"{receiver}/404/{HEARTBEAT}", "proxy": proxy.replace("http://", f"http://relay:{PROXY}@"),
+        "service": receiver.replace("http://", f"json://relay:{SERVICE}@") + f"/500/{SERVICE}/",
     }  # fmt: skip
     for name, text in secrets.items():
         (folder / name).write_text(text)
@@ -84,21 +103,24 @@ tokens = [{{ name = "shop", hash = "sha256:{hashlib.sha256(TOKEN.encode()).hexdi
 secret = {{ file = "callback-secret" }}
 previous_secrets = [{{ file = "previous" }}]
 allow_http = true
-allow_networks = ["127.0.0.0/8"]
+allow_networks = ["127.0.0.0/8", "::1/128"]
 retry = {{ first = "200ms", max_gap = "1s", give_up_after = "1s" }}
 [schedule]
 detection_lag = "150ms"
 [heartbeat]
 url = {{ file = "heartbeat" }}
 every = "1s"
+[egress]
+proxy = {{ file = "proxy" }}
+direct = ["localhost"]
 [providers.getimg]
 api_key = {{ file = "key" }}
-base_url = "{simulator.base_url("getimg")}"
+base_url = "{at_home(simulator.base_url("getimg"))}"
 min_interval = "100ms"
 not_found_grace = "500ms"
 [providers.nanogpt]
 api_key = {{ file = "other-key" }}
-base_url = "{simulator.base_url("nanogpt")}"
+base_url = "{at_home(simulator.base_url("nanogpt"))}"
 min_interval = "100ms"
 [destinations.chat]
 type = "slack"
@@ -113,10 +135,15 @@ url = "{receiver}/401/shop"
 secret = {{ file = "own-secret" }}
 headers = {{ X-Api-Key = {{ env = "SHOP_KEY" }} }}
 basic_auth = {{ user = "relay", password = {{ file = "password" }} }}
+raw = true
+retry = {{ first = "200ms", max_gap = "1s", give_up_after = "1s" }}
+[destinations.page]
+type = "apprise"
+url = {{ file = "service" }}
 retry = {{ first = "200ms", max_gap = "1s", give_up_after = "1s" }}
 [[routes]]
 match = {{ event = ["*"] }}
-to = ["chat", "room", "shop"]
+to = ["chat", "room", "shop", "page"]
 """
 
 
@@ -146,9 +173,9 @@ class Witness:
             self.written[f"{method} {path} {len(self.written)}"] = text
             return answer.status
 
-    def leaks(self) -> set[tuple[str, str]]:
+    def leaks(self, *nowhere: str) -> set[tuple[str, str]]:
         """Return what was found where it must not be."""
-        found = {(place, secret) for place, text in self.written.items() for secret in NOWHERE if secret in text}
+        found = {(place, secret) for place, text in self.written.items() for secret in nowhere if secret in text}
         for place, text in self.written.items():
             if place.endswith((".db", "-wal")):
                 continue
@@ -159,7 +186,8 @@ class Witness:
 
 async def test_no_secret_is_in_anything_that_relay_wrote(tmp_path: Path) -> None:
     env = {"SHOP_KEY": HEADER}
-    async with Simulator() as simulator, rude_receiver() as receiver:
+    sent: dict[str, str] = {}
+    async with Simulator() as simulator, rude_receiver(sent) as receiver:
         config = configuration(simulator, receiver, tmp_path)
         async with relay_process(tmp_path, config, env) as relay:
             await relay.start()
@@ -168,15 +196,24 @@ async def test_no_secret_is_in_anything_that_relay_wrote(tmp_path: Path) -> None
                 await follow_jobs(witness, session, simulator, receiver, relay)
                 await be_refused(witness, session, receiver)
                 await ask_everything(witness, session)
+                made = await make_token(witness)
             await configure_wrongly(witness, relay, tmp_path)
+            await witness.command(
+                "db", "backup", str(tmp_path / "relay.db-saved.db"), "--config", str(tmp_path / "config.toml")
+            )
             for file in tmp_path.glob("relay.db*"):  # noqa: ASYNC240 - the relay that could be kept waiting is another process
                 witness.written[file.name] = file.read_bytes().decode("latin-1")
             await relay.stop()
             witness.written["the log"] = relay.log()
 
     assert "delivery.settled" in witness.written["the log"]
+    assert any(
+        name.startswith("sent to shop") and "Incorrect API key provided: ***" in text for name, text in sent.items()
+    )
+    assert any(name == "relay.db-saved.db" for name in witness.written)
     assert any(CALLERS[1] in text for text in witness.written.values())
-    assert witness.leaks() == set()
+    witness.written |= sent
+    assert witness.leaks(*NOWHERE, made) == set()
 
 
 async def follow_jobs(
@@ -186,14 +223,16 @@ async def follow_jobs(
     echo = '{"error": {"message": "Incorrect API key provided: %s", "code": "%s"}}'
     port = receiver.rsplit(":", 1)[1]
     hosts = [
-        f"http://shop:{USERINFO}@127.0.0.1:{port}/204/hook", f"http://shop:{USERINFO}@127.0.0.1:{port}/500/hook",
+        f"http://shop:{USERINFO}@localhost:{port}/204/hook", f"http://localhost:{port}/401/hook",
+        f"http://shop:{USERINFO}@localhost:{port}/500/hook", f"http://shop:{USERINFO}@127.0.0.1:{port}/204/hook", f"http://shop:{USERINFO}@127.0.0.1:{port}/500/hook",
         f"http://127.0.0.1:{port}/302/hook", f"http://127.0.0.1:{port}/401/hook", f"http://127.0.0.1:{port}/0/hook",
         f"https://127.0.0.1:{port}/204/tls", f"http://shop:{USERINFO}@127.0.0.1:9/refused",
         f"https://shop:{USERINFO}@nobody.invalid/dns", f"http://127.0.0.1:{port}/410/gone",
     ]  # fmt: skip
     outcomes = ("completed", "failed", "cancelled")
     for number, host in enumerate(hosts):
-        fate = Scenario(outcomes[number % 3], queued_s=0.1, running_s=0.3)
+        quoted = f"Incorrect API key provided: {KEY}"
+        fate = Scenario(outcomes[number % 3], queued_s=0.1, running_s=0.3, error_message=quoted)
         simulator.add_job("getimg", f"req-{number}", fate)
         body = {"provider": "getimg", "job_id": f"req-{number}", "callback_url": f"{host}?token={QUERY}"}
         assert await witness.ask(session, "POST", "/v1/watches", json=body) == 201
@@ -226,6 +265,16 @@ async def be_refused(witness: Witness, session: aiohttp.ClientSession, receiver:
     await witness.ask(session, "POST", "/v1/watches", data=f'{{"callback_url": "{QUERY}')
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}x"}) as stranger:
         assert await witness.ask(stranger, "GET", "/v1/watches") == 401
+
+
+async def make_token(witness: Witness) -> str:
+    """Make a token, use it, and return what of it must be found nowhere else."""
+    await witness.command("token", "create", "shop-2", "--json")
+    made = json.loads(witness.written.popitem()[1])["token"]
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {made}"}) as session:
+        assert await witness.ask(session, "GET", "/v1/watches") == 200
+    await witness.command("token", "ls")
+    return str(made)
 
 
 async def ask_everything(witness: Witness, session: aiohttp.ClientSession) -> None:
@@ -282,3 +331,22 @@ async def refuse(witness: Witness, relay: RelayProcess, path: Path) -> None:
         await witness.command(*command, *(() if command == ("reload",) else ("--config", str(path))))
         name = next(reversed(witness.written))
         witness.written[f"{name} {number}"] = witness.written.pop(name)
+
+
+async def test_a_crash_tells_where_it_was_and_nothing_that_was_in_memory(tmp_path: Path) -> None:
+    """Memory must hold secrets: there is no core dump, and the last words hold no values."""
+    dumping = ("sh", "-c", 'cd "$0" && ulimit -c unlimited; exec "$@"', str(tmp_path))
+    async with Simulator() as simulator, rude_receiver({}) as receiver:
+        config = configuration(simulator, receiver, tmp_path)
+        async with relay_process(tmp_path, config, {"SHOP_KEY": HEADER}, dumping) as relay:
+            await relay.start()
+            limits = relay.seen_by_kernel("limits")
+            await until(lambda: "heartbeat" in relay.log(), 20)
+            relay.send_signal(signal.SIGABRT)
+            assert await relay.stop() == -signal.SIGABRT
+            log = relay.log()
+
+    assert "Max core file size        0                    0" in limits
+    assert not list(tmp_path.glob("core*"))  # noqa: ASYNC240 - nobody waits
+    assert "Fatal Python error: Aborted" in log
+    assert not [secret for secret in NOWHERE if secret in log]

@@ -82,6 +82,16 @@ async def test_a_request_goes_through_the_proxy_with_its_credentials(proxy: tupl
     assert "Proxy-Authorization: Basic cmVsYXk6c0BjcnQ=\r\n" in head  # printf relay:s@crt | base64
 
 
+async def test_a_proxy_that_repeats_its_password_does_not_make_relay_tell_it(proxy: tuple[Proxy, str]) -> None:
+    seen, url = proxy
+    seen.refusal = http(b"bad login cmVsYXk6czNjQGNydA==, which is relay:s3c@crt")
+
+    outcome = await send(Egress(url.replace("//", "//relay:s3c%40crt@")), "http://hook.invalid/a")
+
+    assert isinstance(outcome, Response)
+    assert outcome.body == b"bad login ***, which is ***"
+
+
 async def test_https_is_tunnelled_and_its_certificate_checked_by_relay(proxy: tuple[Proxy, str]) -> None:
     seen, url = proxy
     received: list[bytes] = []

@@ -34,6 +34,15 @@ def test_credentials_in_headers_are_veiled_with_and_without_their_scheme() -> No
     )
 
 
+def test_a_password_is_veiled_as_a_receiver_reads_it() -> None:
+    body = "no user relay with hunter-22 (relay:hunter-22)"
+
+    assert (
+        told("https://a.example/", body, Authorization="Basic cmVsYXk6aHVudGVyLTIy") == "no user relay with *** (***)"
+    )
+    assert told("https://a.example/", body, Authorization="Basic !cmVsYXk6aHVudGVyLTIy") == body
+
+
 def test_what_signs_nothing_secret_is_left_as_it_is() -> None:
     body = "dlv_0123456789 application/json"
 
