@@ -1,5 +1,6 @@
 """Opening a database: the lock, the checks, the backup before a migration, the migration."""
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -16,6 +17,11 @@ APPLICATION_ID = 0x52454C59
 _BUSY_TIMEOUT_MS = 5000
 _WAL_KEPT_BYTES = 64 * 1024 * 1024
 """What the write-ahead log shrinks to after a checkpoint that followed a burst."""
+
+_FULL = ("SQLITE_FULL", "ENOSPC", "EDQUOT")
+_READ_ONLY = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "EPERM", "EACCES", "EROFS")
+_HELD = ("SQLITE_BUSY", "SQLITE_LOCKED")
+"""How the names of errors begin that are not the file's own fault; those of SQLite go on with details."""
 
 
 class FileLock:
@@ -83,8 +89,23 @@ async def open_writer(path: Path) -> Connection:
             await connection.close()
         if isinstance(error, StoreUnusable):
             raise
-        raise StoreUnusable(f"{path} cannot be opened: {error}; restore it from a backup or move it away") from error
+        raise StoreUnusable(_refusal(path, error)) from error
     return connection
+
+
+def _refusal(path: Path, error: sqlite3.Error | OSError) -> str:
+    """Return why a database cannot be used, with what mends it: damage is one cause among others."""
+    if isinstance(error, OSError):
+        name, words = errno.errorcode.get(error.errno or 0, ""), error.strerror
+    else:
+        name, words = getattr(error, "sqlite_errorname", ""), str(error)
+    if name.startswith(_FULL):
+        return f"{path} cannot be written: {words}; make room on its disk"
+    if name.startswith(_READ_ONLY):
+        return f"{path} cannot be written: {words}; relay has to own it and its folder, on a disk that can be written"
+    if name.startswith(_HELD):
+        return f"{path} cannot be opened: {words}; another program holds it"
+    return f"{path} cannot be opened: {words}; restore it from a backup or move it away"
 
 
 async def _check(connection: Connection, path: Path) -> None:

@@ -11,7 +11,7 @@ from relay.core.event import outcome_event
 from relay.core.observation import Job, Observation, Status
 from relay.core.ports import DeliveryFilter, Ending, WatchFilter
 from relay.core.watch import NewWatch, Target
-from relay.store import SqliteStore, open_sqlite
+from relay.store import SqliteStore, open_sqlite, opening
 
 NOW = 1_800_000_000.0
 HOOK = Target("url:1", "a.example:443", url="https://a.example/hook")
@@ -84,6 +84,15 @@ async def test_a_lock_of_another_process_is_an_error_that_passes(tmp_path: Path)
 
         await store.add_watches([wanted(1)], NOW)
         assert await ids_of(store) == {"wat_00001"}
+
+
+async def test_a_lock_at_the_start_is_told_from_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "_BUSY_TIMEOUT_MS", 20)
+    with closing(sqlite3.connect(tmp_path / "relay.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreUnusable, match="database is locked; another program holds it"):
+            async with open_sqlite(tmp_path / "relay.db"):
+                pass
 
 
 async def filled(path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import aiohttp
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+_RELAY = ("-m", "relay")
 
 
 def free_port() -> int:
@@ -24,9 +25,19 @@ def free_port() -> int:
 
 
 class RelayProcess:
-    """`relay serve` on one configuration, to be started, killed and started again; `launcher` is what becomes it."""
+    """`relay serve` on one configuration, to be started, killed and started again.
 
-    def __init__(self, folder: Path, config: str, env: Mapping[str, str], launcher: Sequence[str] = ()) -> None:
+    `launcher` is what becomes it, `program` what Python runs in the place of `relay`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: str,
+        env: Mapping[str, str],
+        launcher: Sequence[str] = (),
+        program: Sequence[str] = _RELAY,
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.folder = folder
@@ -35,6 +46,7 @@ class RelayProcess:
         (folder / "callback-secret").chmod(0o600)
         self._config.write_text(f'[server]\nlisten = "127.0.0.1:{self.port}"\n{config}')
         self._env = {**os.environ, **env}
+        self._program = program
         self._launcher = launcher
         self._log = (folder / "daemon.log").open("ab")
         self._process: asyncio.subprocess.Process | None = None
@@ -42,7 +54,7 @@ class RelayProcess:
     async def start(self) -> None:
         """Start it, and return once it is ready."""
         self._process = await asyncio.create_subprocess_exec(
-            *self._launcher, sys.executable, "-m", "relay", "serve", "--config", str(self._config), env=self._env,
+            *self._launcher, sys.executable, *self._program, "serve", "--config", str(self._config), env=self._env,
             stdout=self._log, stderr=self._log,
         )  # fmt: skip
         async with aiohttp.ClientSession() as session:
@@ -94,10 +106,14 @@ class RelayProcess:
 
 @asynccontextmanager
 async def relay_process(
-    folder: Path, config: str, env: Mapping[str, str] | None = None, launcher: Sequence[str] = ()
+    folder: Path,
+    config: str,
+    env: Mapping[str, str] | None = None,
+    launcher: Sequence[str] = (),
+    program: Sequence[str] = _RELAY,
 ) -> AsyncIterator[RelayProcess]:
     """Give a daemon that is stopped when the block ends, whatever happened in it."""
-    process = RelayProcess(folder, config, env or {}, launcher)
+    process = RelayProcess(folder, config, env or {}, launcher, program)
     try:
         yield process
     finally:
