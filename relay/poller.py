@@ -92,6 +92,10 @@ class Poller:
         self._log = log.bind(provider=account.name)
         self._slots = asyncio.Semaphore(account.concurrency)
         self._outstanding = 0
+        self._more_due = False
+        """Whether there may be more to claim as soon as there is room."""
+        self._looks_at = math.inf
+        """When the loop looks again by itself; what falls due before that has to wake it."""
         self._started_at = clock.monotonic()
         self._budget = Budget.fresh(account.rate, clock.monotonic()) if account.rate else None
         self._contention_due = -math.inf
@@ -155,13 +159,17 @@ class Poller:
     async def _round(self, polls: asyncio.TaskGroup) -> float:
         """Start what is due, and return how long nothing else can be."""
         self.ticked_at = self._clock.monotonic()
+        self._looks_at = math.inf
         if self._outstanding > self._open_slots():  # enough is claimed; a poll that ends wakes us
+            self._more_due = True
             return _LONGEST_WAIT_S
         try:
             await self._share_budget()
             for watch in await self._claim():
                 polls.create_task(self._follow(watch))
-            return await self._idle_s()
+            idle_s = await self._idle_s()
+            self._looks_at = self._clock.now() + idle_s
+            return idle_s
         except StoreError as error:
             self._metrics.loop_errors.labels("poller").inc()
             self._log.error("watches.claim_failed", error=str(error))
@@ -187,8 +195,10 @@ class Poller:
         now = self._clock.now()
         room = self._room(now)
         if room <= 0:
+            self._more_due = True
             return []
         claimed = await self._store.claim_due_watches(self.account.name, now, until=now + _LEASE_S, limit=room)
+        self._more_due = len(claimed) == room
         self._outstanding += len(claimed)
         self._unsent += len(claimed)
         return claimed
@@ -259,7 +269,8 @@ class Poller:
             self._log.exception("poll.failed", watch_id=watch.id)
         finally:
             self._outstanding -= 1
-            self.wakeup.set()
+            if self._more_due and self._outstanding <= self._open_slots():
+                self.wakeup.set()
 
     async def _poll(self, watch: Watch) -> Answer:
         started = self._clock.monotonic()
@@ -353,6 +364,7 @@ class Poller:
         if await self._store.record_overdue(transition, event, targets, now):
             self._log.info("overdue.told", watch_id=watch.id, job_id=watch.job.id, usual_s=round(usual_s, 1))
             self._on_event()
+        self._planned(transition.next_poll_at)
         return True
 
     async def _go_on(self, watch: Watch, transition: Continue, now: float) -> None:
@@ -374,8 +386,14 @@ class Poller:
             while self._unwritten:
                 batch, self._unwritten = self._unwritten, []
                 await self._store.record_polls(batch, now)
+                self._planned(min(transition.next_poll_at for transition in batch))
         finally:
             self._writing = False
+
+    def _planned(self, next_poll_at: float) -> None:
+        """Have the loop look in time for a poll that was planned while it slept."""
+        if next_poll_at < self._looks_at:
+            self.wakeup.set()
 
     async def _end(self, watch: Watch, transition: End, taught: Lessons, now: float) -> None:
         seen, unsaved = transition.observation, self.experience.take()
