@@ -1,10 +1,11 @@
 """What the jobs of one provider have taught so far, ready for the next decision."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
 from relay.core.hazard import Hazard, prior
-from relay.core.learning import Evidence, Kind, Phase, Trace, append_trace, corrected, shaped
+from relay.core.learning import Evidence, Kind, Phase, Trace, Traces, corrected, shaped
 from relay.core.lessons import Lessons
 from relay.core.outlook import Contention
 
@@ -23,26 +24,30 @@ class _Belief:
     """
 
     def __init__(self, evidence: Evidence) -> None:
-        self.evidence = evidence
         self.hazard: Hazard | None = None
-        self.since: list[Trace] = []
+        self.jobs = evidence.jobs
+        self._evidence = evidence
+        self._since = Traces()
         self._shape: Hazard | None = None
         self._known = 0.0
         self._news = 0.0
 
     def add(self, trace: Trace) -> None:
-        append_trace(self.since, trace)
+        self._since.add(trace)
+        ended = 0.0 if trace.surprise is None else math.fsum(trace.events)
+        self.jobs += ended
         if self._shape is not None:
-            self._news += sum(trace.events) + self._shape.expected(trace.exposure, trace.first)
+            self._news += ended + self._shape.expected(trace.exposure, trace.first)
 
     def form(self, base: Hazard) -> Hazard:
         """Return the hazard, made anew where it no longer tells what is known."""
         if self.hazard is None or self._news > _STALE_SHARE * self._known:
-            evidence = self.evidence = self.evidence.plus(self.since)
+            evidence = self._evidence = self._evidence.plus(self._since)
             self._shape = shaped(evidence, base)
             self.hazard = corrected(evidence, self._shape)
-            self._known = max(evidence.jobs, self._shape.expected(evidence.exposure), 1.0)
-            self.since, self._news = [], 0.0
+            self.jobs = evidence.jobs
+            self._known = max(self.jobs, self._shape.expected(evidence.exposure), 1.0)
+            self._since, self._news = Traces(), 0.0
         return self.hazard
 
 
@@ -58,7 +63,7 @@ class Experience:
         self._provider = provider
         self._typical_s = typical_s
         self._beliefs: OrderedDict[Kind, _Belief] = OrderedDict()
-        self._unsaved: dict[Kind, list[Trace]] = {}
+        self._unsaved: dict[Kind, Traces] = {}
 
     def expect(self, typical_s: float) -> None:
         """Take another word on how long jobs take before any was seen."""
@@ -81,9 +86,7 @@ class Experience:
     def jobs(self, phase: Phase, model: str | None) -> float:
         """See Expectations."""
         belief = self._beliefs.get(Kind(self._provider, phase, model))
-        if belief is None:
-            return 0.0
-        return belief.evidence.jobs + sum(sum(trace.events) for trace in belief.since)
+        return 0.0 if belief is None else belief.jobs
 
     def learn(self, lessons: Lessons, *, saved: bool = False) -> None:
         """Add what a poll taught; unless it is saved already, the next `take` has it."""
@@ -93,18 +96,18 @@ class Experience:
                 self._forget()
             self._beliefs[kind].add(trace)
             if not saved:
-                append_trace(self._unsaved.setdefault(kind, []), trace)
+                self._unsaved.setdefault(kind, Traces()).add(trace)
 
     def take(self) -> dict[Kind, list[Trace]]:
         """Return what is to be saved, which from now on counts as saved."""
         taken, self._unsaved = self._unsaved, {}
-        return taken
+        return {kind: list(traces) for kind, traces in taken.items()}
 
     def give_back(self, taken: Mapping[Kind, Iterable[Trace]]) -> None:
         """Undo `take` for what could not be saved."""
         for kind, traces in taken.items():
             for trace in traces:
-                append_trace(self._unsaved.setdefault(kind, []), trace)
+                self._unsaved.setdefault(kind, Traces()).add(trace)
 
     def _form(self, kind: Kind, base: Hazard) -> Hazard:
         belief = self._beliefs.get(kind)

@@ -168,12 +168,12 @@ class Poller:
             for watch in await self._claim():
                 polls.create_task(self._follow(watch))
             idle_s = await self._idle_s()
-            self._looks_at = self._clock.now() + idle_s
-            return idle_s
         except StoreError as error:
             self._metrics.loop_errors.labels("poller").inc()
             self._log.error("watches.claim_failed", error=str(error))
             return 1.0
+        self._looks_at = self._clock.now() + idle_s
+        return idle_s
 
     async def _share_budget(self) -> None:
         """Learn on what terms the watches share the budget, where there is one."""

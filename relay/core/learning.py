@@ -7,7 +7,7 @@ and a job that still runs counts by the seconds it has survived.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate
@@ -76,15 +76,6 @@ class Trace:
     exposure: tuple[float, ...]
     surprise: float | None = None
 
-    def joined(self, later: "Trace") -> "Trace":
-        """Return two traces of jobs that still run as one."""
-        first = min(self.first, later.first)
-        exposure = [0.0] * (max(trace.first + len(trace.exposure) for trace in (self, later)) - first)
-        for trace in (self, later):
-            for index, seconds in enumerate(trace.exposure, trace.first - first):
-                exposure[index] += seconds
-        return Trace(first, (0.0,) * len(exposure), tuple(exposure))
-
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -125,12 +116,27 @@ class Evidence:
         return Evidence(tuple(scale * value for value in events), tuple(scale * value for value in exposure), drift)
 
 
-def append_trace(traces: list[Trace], trace: Trace) -> None:
-    """Add a trace to a list that grows with the ends in it only."""
-    if traces and trace.surprise is None and traces[-1].surprise is None:
-        traces[-1] = traces[-1].joined(trace)
-    else:
-        traces.append(trace)
+class Traces:
+    """Traces in the order in which they came; those in a row of jobs that still run are kept as one."""
+
+    def __init__(self) -> None:
+        self._traces: list[Trace] = []
+        self._running: list[float] | None = None
+
+    def __iter__(self) -> Iterator[Trace]:
+        yield from self._traces
+        if self._running is not None:
+            yield Trace(0, (0.0,) * BINS, tuple(self._running))
+
+    def add(self, trace: Trace) -> None:
+        """Put a trace behind the others."""
+        if trace.surprise is not None:
+            self._traces, self._running = [*self, trace], None
+            return
+        if self._running is None:
+            self._running = [0.0] * BINS
+        for index, seconds in enumerate(trace.exposure, trace.first):
+            self._running[index] += seconds
 
 
 def survived(from_s: float, to_s: float) -> Trace:

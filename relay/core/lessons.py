@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from relay.core.hazard import Hazard
 from relay.core.learning import Kind, Phase, Trace, ended, survived
 from relay.core.observation import Observation
 from relay.core.outlook import Expectations, Lifetime
@@ -25,8 +26,11 @@ def lessons(watch: Watch, seen: Observation, expectations: Expectations, now: fl
         return {}  # it had ended before we were asked to watch
     models = {None, known_model(watch.model)}
     phases = (Phase.JOB,) if life.running_since is None else (Phase.JOB, Phase.RUN)
+    if not seen.status.terminal:
+        running = {phase: survived(*_ages_s(watch, life, phase, now)[1:]) for phase in phases}
+        return {Kind(watch.provider, phase, model): trace for phase, trace in running.items() for model in models}
     return {
-        Kind(watch.provider, phase, model): _trace(watch, seen, life, phase, model, expectations, now)
+        Kind(watch.provider, phase, model): _ended(watch, seen, life, phase, expectations.hazard(phase, model), now)
         for phase in phases
         for model in models
     }
@@ -44,21 +48,15 @@ def known_model(model: str | None) -> str | None:
     return model if model is not None and 0 < len(model) <= _MODEL_LIMIT else None
 
 
-def _trace(
-    watch: Watch,
-    seen: Observation,
-    life: Lifetime,
-    phase: Phase,
-    model: str | None,
-    expectations: Expectations,
-    now: float,
-) -> Trace:
+def _ages_s(watch: Watch, life: Lifetime, phase: Phase, now: float) -> tuple[float, float, float]:
+    """Return how old the job was when relay came to know of it, when it was last seen to run, and now."""
     watched_s = life.age_s(phase, watch.created_at)
     alive_s = max(life.age_s(phase, watch.seen_at or watch.created_at), watched_s)
-    age_s = life.age_s(phase, now)
-    if not seen.status.terminal:
-        return survived(alive_s, age_s)
-    hazard = expectations.hazard(phase, model)
+    return watched_s, alive_s, life.age_s(phase, now)
+
+
+def _ended(watch: Watch, seen: Observation, life: Lifetime, phase: Phase, hazard: Hazard, now: float) -> Trace:
+    watched_s, alive_s, age_s = _ages_s(watch, life, phase, now)
     if seen.completed_at is not None:
         told_s = life.age_s(phase, seen.completed_at)
         if alive_s < told_s <= age_s:

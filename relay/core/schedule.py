@@ -47,27 +47,26 @@ def price_of_lag(hazard: Hazard, lag_s: float) -> float:
 def best_next_age(hazard: Hazard, age: float, price: float) -> float:
     """Return the age at which to look again at a job that still runs at `age`."""
     rates, ceilings = hazard.rates, hazard.ceilings
-    index, running, worth, best, found = bin_of(age), 1.0, 0.0, 0.0, age
-    while running * (1 + _cost_rate(ceilings[index], price)) > 1:
-        rate, gain = rates[index], 1 + _cost_rate(rates[index], price)
-        # Within a bin the worth rises until the share that runs has fallen to 1 / gain.
-        span = math.inf if index + 1 == BINS else EDGES[index + 1] - max(age, EDGES[index])
-        peak = min(max(math.log(running * gain) / rate, 0.0), span)
-        at_peak = worth + running * gain * -math.expm1(-rate * peak) / rate - peak
-        if at_peak > best:
-            best, found = at_peak, max(age, EDGES[index]) + peak
-        if span == math.inf:
-            break
-        left = running * math.exp(-rate * span)
-        worth += (running - left) * gain / rate - span
-        running, index = left, index + 1
+    # What looking costs per second, by hazard: the law's own, and its next term for an exponential.
+    by_root, by_rate = math.sqrt(2 * price), 2 / 3 * price
+    index, start, running, worth, best, found = bin_of(age), age, 1.0, 0.0, 0.0, age
+    while running * (1 + by_root * math.sqrt(ceilings[index]) + by_rate * ceilings[index]) > 1:
+        rate = rates[index]
+        gain = 1 + by_root * math.sqrt(rate) + by_rate * rate
+        span = EDGES[index + 1] - start if index + 1 < BINS else math.inf
+        ended = -running * math.expm1(-rate * span)
+        if (running - ended) * gain < 1:  # the worth rises no further than until the share that runs is 1 / gain
+            peak = max(math.log(running * gain) / rate, 0.0)
+            at_peak = worth - running * gain * math.expm1(-rate * peak) / rate - peak
+            if at_peak > best:
+                best, found = at_peak, start + peak
+            if span == math.inf:
+                break
+        worth += ended * gain / rate - span
+        index, start, running = index + 1, EDGES[index + 1], running - ended
+        if worth > best:
+            best, found = worth, start
     return found
-
-
-def _cost_rate(rate: float, price: float) -> float:
-    """Return what looking costs per second at a hazard: the law's own, and its next term for an exponential."""
-    scaled = price * rate
-    return math.sqrt(2 * scaled) + 2 / 3 * scaled
 
 
 def contention(watches: int, demand: float, polls_per_s: float, max_interval_s: float) -> Contention:

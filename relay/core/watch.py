@@ -6,7 +6,7 @@ an outcome.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from relay.core.learning import Phase
 from relay.core.observation import Answer, Job, JobError, Observation, Status, Trouble, TroubleKind
@@ -242,13 +242,11 @@ def lifetime(watch: Watch, seen: Observation, now: float) -> Lifetime:
     running_since = watch.running_since
     if before.waiting and seen.status is Status.RUNNING and watch.seen_at is not None and running_since is None:
         running_since = (watch.seen_at + now) / 2
-    life = Lifetime(began_at, running_since, waiting=seen.status is Status.QUEUED)
-    if seen.status is not Status.RUNNING:
-        return life
-    guess = estimated_end_at(
-        progress=seen.progress, eta_s=seen.eta_s, running_for_s=life.age_s(life.phase, now), now=now
-    )
-    return replace(life, estimated_end_at=guess)
+    guess = None
+    if seen.status is Status.RUNNING:
+        running_for_s = max(now - (began_at if running_since is None else running_since), 0.0)
+        guess = estimated_end_at(progress=seen.progress, eta_s=seen.eta_s, running_for_s=running_for_s, now=now)
+    return Lifetime(began_at, running_since, waiting=seen.status is Status.QUEUED, estimated_end_at=guess)
 
 
 def _missing(watch: Watch, answer: Trouble, following: Following, now: float, sample: float) -> Transition:

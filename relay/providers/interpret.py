@@ -113,12 +113,12 @@ class DeclaredProvider:
         if meaning is None:
             if literal is None:
                 return trouble.malformed(response, "it holds no status")
-            meaning = self._literals.get(fold(literal))
+            meaning = self._literals.get(literal) or self._literals.get(fold(literal))
             known = meaning is not None
         if meaning in _TROUBLES:
             return trouble.told(TroubleKind(meaning), response, body, now)
         status = Status(meaning or "running")
-        seen = self._progressing(job, response, body, now, Observation(status, literal, known))
+        seen = self._going_on(job, response, body, now, status, literal, known=known)
         return self._ended(job, seen, response, body, now) if status.terminal else seen
 
     def _envelope(self, response: Response, body: Any, now: float) -> Trouble | str | None:
@@ -147,14 +147,18 @@ class DeclaredProvider:
                 return rule.means
         return None
 
-    def _progressing(self, job: Job, response: Response, body: Any, now: float, seen: Observation) -> Observation:
-        """Add what is worth knowing of a job at any time."""
+    def _going_on(
+        self, job: Job, response: Response, body: Any, now: float, status: Status, literal: str | None, *, known: bool
+    ) -> Observation:
+        """Return what is worth knowing of a job at any time."""
         spec = self._spec
         model = extract.text(spec.model.find(body), 200) if spec.model else None
         if model is None and spec.model_param:
             model = job.params.get(spec.model_param)
-        return replace(
-            seen,
+        return Observation(
+            status,
+            literal,
+            known,
             model=model,
             created_at=parse_instant(spec.created_at.find(body)) if spec.created_at else None,
             progress=extract.progress(spec.progress, body) if spec.progress else None,

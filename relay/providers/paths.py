@@ -42,6 +42,7 @@ class Paths:
     def __init__(self, texts: tuple[str, ...]) -> None:
         self.texts = texts
         self._compiled = [jmespath.compile(text) for text in texts]
+        self._keys = [_keys(expression.parsed) for expression in self._compiled]
 
     def find(self, body: Any) -> Any:
         """Return what the first candidate that fits finds, or None; never raises."""
@@ -49,13 +50,34 @@ class Paths:
 
     def each(self, body: Any) -> Iterator[Any]:
         """Yield what each candidate finds, in order; never raises."""
-        for expression in self._compiled:
+        for expression, keys in zip(self._compiled, self._keys, strict=True):
             try:
-                found = expression.search(body, options=_OPTIONS)
+                found = expression.search(body, options=_OPTIONS) if keys is None else _at(body, keys)
             except (exceptions.JMESPathError, TypeError, ValueError, ArithmeticError, RecursionError):
                 continue
             if found is not None:
                 yield found
+
+
+def _keys(tree: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return the keys that an expression follows, None where it does more: most paths are nothing else.
+
+    Asking dictionaries takes a tenth of the library's time, and the paths are followed at each poll.
+    """
+    if tree["type"] == "field":
+        return (tree["value"],)
+    if tree["type"] != "subexpression":
+        return None
+    parts = [_keys(child) for child in tree["children"]]
+    return None if None in parts else tuple(key for part in parts if part for key in part)
+
+
+def _at(value: Any, keys: tuple[str, ...]) -> Any:
+    for key in keys:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(key)
+    return value
 
 
 def parse_json(text: str) -> Any:
@@ -65,11 +87,18 @@ def parse_json(text: str) -> Any:
     (RFC 8259, section 6).
     """
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = _DECODER.decode(text)
     except (ValueError, RecursionError):
         return None
     brackets = text.count("[") + text.count("{")
     return value if brackets <= _DEEPEST or _is_shallow(value) else None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _is_shallow(value: Any) -> bool:
@@ -86,10 +115,6 @@ def _children(value: Any) -> Collection[Any]:
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, list) else ()
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _deep(value: Any, key: str, levels: int) -> Iterator[Any]:

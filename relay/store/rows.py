@@ -24,12 +24,12 @@ def watch(row: Row) -> Watch:
     return Watch(
         id=row["id"],
         provider=row["provider"],
-        job=Job(row["job_id"], json.loads(row["params"])),
+        job=Job(row["job_id"], _texts(row["params"])),
         status=Status(row["status"]),
         created_at=row["created_at"],
         deadline=row["deadline"],
         next_poll_at=row["next_poll_at"],
-        metadata=json.loads(row["metadata"]),
+        metadata=_texts(row["metadata"]),
         model=row["model"],
         owner=row["owner"],
         provider_status=row["provider_status"],
@@ -47,6 +47,10 @@ def watch(row: Row) -> Watch:
         overdue_at=row["overdue_at"],
         finalized_at=row["finalized_at"],
     )
+
+
+def _texts(stored: str) -> dict[str, str]:
+    return json.loads(stored) if stored != "{}" else {}
 
 
 def new_watch(new: NewWatch, now: float) -> dict[str, object]:

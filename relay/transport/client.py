@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 
 import aiohttp
 from multidict import CIMultiDict
@@ -51,7 +52,7 @@ class HttpTransport:
             data=request.body,
             headers=_headers(request),
             allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_TIMEOUT_S),
+            timeout=_patience(timeout_s),
         ) as answer:
             body, complete = await _read_capped(answer, max_body)
             return Response(
@@ -105,6 +106,11 @@ def _session(guard: Guard, connections: int, egress: Egress | None = None) -> ai
     )
 
 
+@cache
+def _patience(timeout_s: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_TIMEOUT_S)
+
+
 def _headers(request: Request) -> CIMultiDict[str]:
     headers = CIMultiDict({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
     headers.update(request.headers)
@@ -117,6 +123,8 @@ async def _read_capped(answer: aiohttp.ClientResponse, limit: int) -> tuple[byte
     A body compressed against our wish is unpacked within the same limit.
     """
     encoding = answer.headers.get("Content-Encoding", "identity").lower()
+    if encoding == "identity" and answer.content.is_eof() and answer.content.total_bytes <= limit:
+        return answer.content.read_nowait(), True  # it came with the headers, as short answers do
     unpack = zlib.decompressobj(wbits=47) if encoding in ("gzip", "x-gzip", "deflate") else None
     body = bytearray()
     async for chunk in answer.content.iter_chunked(_CHUNK):

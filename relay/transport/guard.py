@@ -4,9 +4,7 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 
@@ -19,14 +17,17 @@ from relay.transport.faults import ForbiddenAddress
 _named: ContextVar[str | None] = ContextVar("host of the request under way", default=None)
 
 
-@contextmanager
-def connecting_to(host: str | None) -> Iterator[None]:
+class connecting_to:  # noqa: N801 - read as a word of the with statement
     """Let sockets opened while the block runs be for `host`: aiohttp shows a socket's maker the address only."""
-    token = _named.set(host)
-    try:
-        yield
-    finally:
-        _named.reset(token)
+
+    def __init__(self, host: str | None) -> None:
+        self._host = host
+
+    def __enter__(self) -> None:
+        self._token = _named.set(self._host)
+
+    def __exit__(self, *_: object) -> None:
+        _named.reset(self._token)
 
 
 class Guard(AbstractResolver):

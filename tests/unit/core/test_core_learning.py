@@ -8,7 +8,7 @@ import pytest
 from support.expecting import constant
 
 from relay.core.hazard import BINS, EDGES, WIDTHS, Hazard, bin_of, prior
-from relay.core.learning import Evidence, Trace, append_trace, believed, ended, survived
+from relay.core.learning import Evidence, Trace, Traces, believed, ended, survived
 
 
 def lives(count: int, draw: random.Random, median_s: float = 60.0, sigma: float = 0.3) -> list[Trace]:
@@ -86,10 +86,11 @@ def test_a_job_known_late_is_compared_with_those_that_lived_as_long() -> None:
 
 
 def test_traces_of_jobs_that_still_run_are_kept_as_one() -> None:
-    traces: list[Trace] = []
+    kept = Traces()
     for trace in (survived(0.0, 3.0), survived(2.0, 9.0), ended(0.0, 9.0, 9.5, constant(60.0)), survived(0.0, 1.0)):
-        append_trace(traces, trace)
+        kept.add(trace)
 
+    traces = list(kept)
     assert [trace.surprise is None for trace in traces] == [True, False, True]
     assert totals(traces[0]) == (0.0, pytest.approx(10.0))
     assert traces[0].first == 0
