@@ -87,6 +87,7 @@ class Poller:
         self._entropy = entropy
         self._routes = routes
         self._metrics = metrics
+        self._poll_seconds = metrics.poll_seconds.labels(account.name)
         self._on_end = on_end
         self._on_event = on_event
         self._log = log.bind(provider=account.name)
@@ -275,7 +276,7 @@ class Poller:
     async def _poll(self, watch: Watch) -> Answer:
         started = self._clock.monotonic()
         answer = await self._ask(watch)
-        self._metrics.poll_seconds.labels(self.account.name).observe(self._clock.monotonic() - started)
+        self._poll_seconds.observe(self._clock.monotonic() - started)
         result = answer.kind if isinstance(answer, Trouble) else answer.status
         self._metrics.polls.labels(self.account.name, result).inc()
         return answer

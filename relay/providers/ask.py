@@ -18,6 +18,8 @@ from relay.providers.spec import Param, Poll, ProviderSpec, template_names
 
 _URL = re.compile(r"[!-\[\]-~]{1,2000}")
 """Printable ASCII without a backslash, which clients read in two ways."""
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")
+"""What is never escaped (RFC 3986, section 2.3), as almost every id."""
 
 
 def check_job(spec: ProviderSpec, base_url: str, name: str, job: Job) -> Job:
@@ -139,12 +141,16 @@ def variables_of(spec: ProviderSpec, job: Job, **more: str) -> Variables:
 
 def fill_path(spec: ProviderSpec, template: str, variables: Mapping[str, str]) -> str:
     """Fill a path, escaping each variable as one segment, or segment by segment where it is a resource name."""
-    names = {name for name, param in spec.params.items() if param.slashes} | ({"id"} if spec.id_pattern else set())
     return template.format_map(
-        Variables(
-            {name: quote(value, safe="/:@!$&'()*+,;=" if name in names else "") for name, value in variables.items()}
-        )
+        Variables({name: _escaped(spec, name, value) for name, value in variables.items()}),
     )
+
+
+def _escaped(spec: ProviderSpec, name: str, value: str) -> str:
+    if _UNRESERVED.fullmatch(value):
+        return value
+    by_segment = spec.id_pattern is not None if name == "id" else name in spec.params and spec.params[name].slashes
+    return quote(value, safe="/:@!$&'()*+,;=" if by_segment else "")
 
 
 def with_query(url: str, query: Mapping[str, str]) -> str:
