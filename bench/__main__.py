@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench.measures import adds, callbacks, polls
+from bench.measures import adds, callbacks, latency, polls
 from bench.measures.options import Options
 from bench.report import Section, table, tell, write
 
@@ -15,6 +15,7 @@ MEASURES = {
     "polls": polls.measure,
     "callbacks": callbacks.measure,
     "adds": adds.measure,
+    "latency": latency.measure,
 }
 _QUICK = Options(rounds=1, share=0.05)
 _SHOWN = 40

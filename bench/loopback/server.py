@@ -10,6 +10,9 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
+
+import aiohttp
 
 from bench.loopback.processes import Child, child
 
@@ -28,15 +31,71 @@ ENDING = "end-"
 HOSTS = tuple(f"127.0.0.{number}" for number in range(1, 9))
 """It answers on all of them, so that it can be several receivers."""
 
-_JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+_SEEN = b"/seen"
 _NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
-class _Conversation(asyncio.Protocol):
-    """One connection; `arrivals` holds the webhook-id of each POST and when its first byte came (monotonic)."""
+@dataclass(slots=True)
+class Seen:
+    """What came since someone asked: how many polls, of how many jobs, and instants in Unix seconds.
 
-    def __init__(self, arrivals: list[tuple[str, float]]) -> None:
-        self._arrivals = arrivals
+    `told` is when a job's end was answered for the first time, `called` when
+    the first byte of its callback came; `calls` counts all callbacks.
+    """
+
+    polls: int = 0
+    jobs: int = 0
+    first_poll_at: float = 0.0
+    told: dict[str, float] = field(default_factory=dict)
+    called: dict[str, float] = field(default_factory=dict)
+    calls: int = 0
+
+    @property
+    def lags_s(self) -> list[float]:
+        """From the answer that told a job's end to the first byte of its callback, in order."""
+        return sorted(at - self.told[job_id] for job_id, at in self.called.items() if job_id in self.told)
+
+
+class _Answering:
+    """What is answered; `began` is when the first byte of a request came."""
+
+    def __init__(self) -> None:
+        self._seen = Seen()
+        self._jobs = set[bytes]()
+
+    def answer(self, head: bytes, body: bytes, began: float) -> bytes:
+        """Return the bytes of the answer."""
+        method, path, _ = head.split(b" ", 2)
+        if method == b"POST":
+            self._seen.calls += 1
+            self._seen.called.setdefault(_job_id(body), began)
+            return _NO_CONTENT
+        if path == _SEEN:
+            return _json(self._report())
+        return _json(self._status(path.rpartition(b"/")[2], began))
+
+    def _status(self, job_id: bytes, began: float) -> bytes:
+        seen = self._seen
+        seen.polls += 1
+        seen.first_poll_at = seen.first_poll_at or began
+        self._jobs.add(job_id)
+        if not job_id.startswith(ENDING.encode()):
+            return PENDING % job_id
+        seen.told.setdefault(job_id.decode(), time.time())
+        return COMPLETED % (job_id, job_id)
+
+    def _report(self) -> bytes:
+        self._seen.jobs = len(self._jobs)
+        report = json.dumps(asdict(self._seen)).encode()
+        self._seen, self._jobs = Seen(), set()
+        return report
+
+
+class _Conversation(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, answering: _Answering) -> None:
+        self._answering = answering
         self._unread = b""
         self._began = 0.0
 
@@ -46,28 +105,24 @@ class _Conversation(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if not self._unread:
-            self._began = time.monotonic()
+            self._began = time.time()
         self._unread += data
         while (end := self._unread.find(b"\r\n\r\n")) >= 0:
             head, begin = self._unread[:end], end + 4
             length = int(_header(head, b"content-length") or 0)
             if len(self._unread) < begin + length:
                 return
-            self._unread = self._unread[begin + length :]
-            self._transport.write(self._answer(head))
+            body, self._unread = self._unread[begin : begin + length], self._unread[begin + length :]
+            self._transport.write(self._answering.answer(head, body, self._began))
 
-    def _answer(self, head: bytes) -> bytes:
-        method, path, _ = head.split(b" ", 2)
-        if method == b"POST":
-            self._arrivals.append((_header(head, b"webhook-id").decode(), self._began))
-            return _NO_CONTENT
-        if path == b"/arrivals":
-            body = json.dumps(self._arrivals).encode()
-            self._arrivals.clear()
-            return _JSON % (len(body), body)
-        job_id = path.rpartition(b"/")[2]
-        body = COMPLETED % (job_id, job_id) if job_id.startswith(ENDING.encode()) else PENDING % job_id
-        return _JSON % (len(body), body)
+
+def _job_id(body: bytes) -> str:
+    """Return whose callback this is."""
+    return body.partition(b'"job_id":"')[2].partition(b'"')[0].decode()
+
+
+def _json(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
 def _header(head: bytes, name: bytes) -> bytes:
@@ -81,12 +136,18 @@ def _header(head: bytes, name: bytes) -> bytes:
 
 
 async def _serve() -> None:
-    loop, arrivals = asyncio.get_running_loop(), list[tuple[str, float]]()
-    first = await loop.create_server(lambda: _Conversation(arrivals), HOSTS[0], 0)
+    loop, answering = asyncio.get_running_loop(), _Answering()
+    first = await loop.create_server(lambda: _Conversation(answering), HOSTS[0], 0)
     port = first.sockets[0].getsockname()[1]
-    await loop.create_server(lambda: _Conversation(arrivals), HOSTS[1:], port)
+    await loop.create_server(lambda: _Conversation(answering), HOSTS[1:], port)
     print(port, flush=True)
     await first.serve_forever()
+
+
+async def seen(server: Child) -> Seen:
+    """Return what the server saw since this was asked last."""
+    async with aiohttp.ClientSession() as session, session.get(server.url + _SEEN.decode()) as answer:
+        return Seen(**await answer.json())
 
 
 @asynccontextmanager

@@ -70,7 +70,7 @@ async def _have_due(life: Daemon, port: int, each: int, turns: int) -> list[Watc
     """End jobs, so that with every step of the clock the callbacks of as many are due; return the last watches."""
     now, job_ids = time.time(), (f"req-{number:08d}" for number in itertools.count())
     for turn in range(turns):
-        watches = await fill(life.store, job_ids, each, now + _NEVER_S, port)
+        watches = await fill(life.store, job_ids, each, lambda _: now + _NEVER_S, port)
         await end_all(life, watches, now + (turn + 0.5) * _STEP_S)
     return watches
 

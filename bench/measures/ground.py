@@ -117,9 +117,9 @@ async def _ready(process: Child) -> None:
 
 
 async def fill(
-    store: Store, job_ids: Iterator[str], number_of: int, due_at: float, port: int | None = None
+    store: Store, job_ids: Iterator[str], number_of: int, due_at: Callable[[int], float], port: int | None = None
 ) -> list[Watch]:
-    """Add watches of jobs that began over the last minutes, due at one instant; return them.
+    """Add watches of jobs that began over the last minutes, and return them; `due_at` tells when each is looked at.
 
     With a `port` each has a callback to one of HOSTS in turn.
     """
@@ -131,7 +131,7 @@ async def fill(
                 provider=PROVIDER,
                 job=Job(next(job_ids), {}),
                 deadline=now + _DAY_S,
-                next_poll_at=due_at,
+                next_poll_at=due_at(place),
                 targets=() if port is None else (callback(place, port),),
                 metadata={"order": f"{place:08d}"},
             )

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+_LEAST_S = 0.3
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -16,3 +18,7 @@ class Options:
     def count(self, usual: int) -> int:
         """Return how many operations to do where `usual` are usual."""
         return math.ceil(usual * self.share)
+
+    def seconds(self, usual: float) -> float:
+        """Return how long to wait or watch where `usual` is usual."""
+        return max(usual * self.share, _LEAST_S)

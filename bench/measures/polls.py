@@ -48,9 +48,10 @@ async def measure(options: Options) -> list[Section]:
 @asynccontextmanager
 async def _polling(path: Path, server: Child, watches: int) -> AsyncIterator[Daemon]:
     configure(path, server.url)
+    begin = time.time()
     async with daemon(path) as life:
         job_ids = (f"req-01HXYZ{number:08d}" for number in itertools.count())
-        await fill(life.store, job_ids, watches, time.time() + _HOUR_S)
+        await fill(life.store, job_ids, watches, lambda _: begin + _HOUR_S)
         yield life
 
 
