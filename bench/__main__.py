@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench.measures import adds, callbacks, latency, polls
+from bench.measures import adds, callbacks, latency, overload, polls, rivals, scaling
 from bench.measures.options import Options
 from bench.report import Section, table, tell, write
 
@@ -16,8 +16,11 @@ MEASURES = {
     "callbacks": callbacks.measure,
     "adds": adds.measure,
     "latency": latency.measure,
+    "scaling": scaling.measure,
+    "overload": overload.measure,
+    "rivals": rivals.measure,
 }
-_QUICK = Options(rounds=1, share=0.05)
+_QUICK = Options(rounds=1, share=0.02)
 _SHOWN = 40
 
 

@@ -76,6 +76,7 @@ def _processor() -> str:
 
 def write(folder: Path, sections: Sequence[Section], command: str) -> None:
     """Write results.json and RESULTS.md into a folder."""
+    folder.mkdir(exist_ok=True)
     whole = {"command": command, "machine": _machine(), "sections": [_plain(each) for each in sections]}
     (folder / "results.json").write_text(json.dumps(whole, indent=1) + "\n", "utf-8")
     where = "\n".join(f"- {name}: {value}" for name, value in _machine().items())

@@ -31,7 +31,7 @@ ENDING = "end-"
 HOSTS = tuple(f"127.0.0.{number}" for number in range(1, 9))
 """It answers on all of them, so that it can be several receivers."""
 
-_SEEN = b"/seen"
+_SEEN, _SO_FAR = b"/seen", b"/so-far"
 _NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
@@ -70,8 +70,12 @@ class _Answering:
             self._seen.calls += 1
             self._seen.called.setdefault(_job_id(body), began)
             return _NO_CONTENT
-        if path == _SEEN:
+        if path == _SO_FAR:
             return _json(self._report())
+        if path == _SEEN:
+            report = self._report()
+            self._seen, self._jobs = Seen(), set()
+            return _json(report)
         return _json(self._status(path.rpartition(b"/")[2], began))
 
     def _status(self, job_id: bytes, began: float) -> bytes:
@@ -86,9 +90,7 @@ class _Answering:
 
     def _report(self) -> bytes:
         self._seen.jobs = len(self._jobs)
-        report = json.dumps(asdict(self._seen)).encode()
-        self._seen, self._jobs = Seen(), set()
-        return report
+        return json.dumps(asdict(self._seen)).encode()
 
 
 class _Conversation(asyncio.Protocol):
@@ -144,9 +146,10 @@ async def _serve() -> None:
     await first.serve_forever()
 
 
-async def seen(server: Child) -> Seen:
-    """Return what the server saw since this was asked last."""
-    async with aiohttp.ClientSession() as session, session.get(server.url + _SEEN.decode()) as answer:
+async def seen(server: Child, *, forget: bool = True) -> Seen:
+    """Return what the server saw since it was made to forget that last."""
+    path = (_SEEN if forget else _SO_FAR).decode()
+    async with aiohttp.ClientSession() as session, session.get(server.url + path) as answer:
         return Seen(**await answer.json())
 
 

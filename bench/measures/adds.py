@@ -32,7 +32,7 @@ async def measure(options: Options) -> list[Section]:
     with folder() as path:
         port, numbers = configure(path, _NOWHERE), itertools.count()
         async with served(path, port, profile=options.profile) as relay, echoing() as echo:
-            singles, batches = options.count(4000), options.count(40)
+            singles, batches = options.count(4000), options.count(20)
 
             def side(of: Child, *, batched: bool) -> Side:
                 if batched:

@@ -71,17 +71,17 @@ async def _have_due(life: Daemon, port: int, each: int, turns: int) -> list[Watc
     now, job_ids = time.time(), (f"req-{number:08d}" for number in itertools.count())
     for turn in range(turns):
         watches = await fill(life.store, job_ids, each, lambda _: now + _NEVER_S, port)
-        await end_all(life, watches, now + (turn + 0.5) * _STEP_S)
+        at = now + (turn + 0.5) * _STEP_S
+        await asyncio.gather(*(life.store.finalize_watch(ending, at) for ending in endings(watches, at)))
     return watches
 
 
-async def end_all(life: Daemon, watches: list[Watch], at: float) -> None:
-    """End watches as the poller does, at one instant."""
-    endings = [
+def endings(watches: list[Watch], at: float) -> list[Ending]:
+    """Return what ends watches, as the poller has it."""
+    return [
         Ending(watch.id, SEEN.status, SEEN.provider_status, SEEN.model, outcome_event(watch, SEEN, at))
         for watch in watches
     ]
-    await asyncio.gather(*(life.store.finalize_watch(ending, at) for ending in endings))
 
 
 async def _deliver_all(life: Daemon, each: int) -> Take:

@@ -63,7 +63,7 @@ async def _latency(load: str, options: Options, polls_per_s: float) -> Latency:
             port = configure(path, server.url, interval=f"{_INTERVAL_S:.0f}s")
             if polls_per_s:
                 await fill_offline(path, round(polls_per_s * _INTERVAL_S), _INTERVAL_S)
-            begin = time.time() + options.seconds(RAMP_S) + _INTERVAL_S
+            begin = time.time() + options.seconds(RAMP_S + _INTERVAL_S)
             async with open_sqlite(path / "relay.db") as store:
                 job_ids = (f"{ENDING}{number:08d}" for number in range(jobs))
                 await fill(store, job_ids, jobs, lambda place: begin + place / _ENDS_PER_S, server.port)
