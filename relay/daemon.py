@@ -149,7 +149,7 @@ async def running(settings: Config, clock: Clock, entropy: Entropy, mask: Secret
         address = await listener.listen(settings.server.listen.host, settings.server.listen.port)
         if settings.server.socket is not None:
             await _listen_locally(listener, settings.server.socket)
-        stack.push_async_callback(store.release_leases)
+        stack.push_async_callback(_release_leases, store)
         await stack.enter_async_context(tasks)
         engine.run()
         maintenance = Maintenance(metrics)
@@ -162,6 +162,14 @@ async def running(settings: Config, clock: Clock, entropy: Entropy, mask: Secret
             await listener.stop()
             maintenance.stop()
             await engine.stop()
+
+
+async def _release_leases(store: Store) -> None:
+    """Leave nothing claimed for the next start, which sees to it otherwise."""
+    try:
+        await store.release_leases()
+    except StoreError as error:
+        _log.warning("leases.kept", until="the next start", error=str(error))
 
 
 async def _listen_locally(listener: Listener, path: Path) -> None:

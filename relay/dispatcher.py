@@ -98,6 +98,7 @@ class Dispatcher:
         self._metrics = metrics
         self._busy: Counter[str] = Counter()
         self._retrying = 0
+        self._sending: set[str] = set()
         self._chats = Chats(chats or {})
         self._routes = routes
         self._stopping = False
@@ -160,7 +161,7 @@ class Dispatcher:
             return []
         now = self._clock.now()
         await self._store.release_held(now)
-        claimed = await self._store.claim_due_deliveries(
+        due = await self._store.claim_due_deliveries(
             now,
             until=now + _LEASE_S,
             limit=room,
@@ -170,14 +171,23 @@ class Dispatcher:
             limits=self._chats.limits(self._clock.monotonic()),
             busy=self._busy,
         )
+        claimed = self._taken(due)
         self._busy.update(outgoing.delivery.target.lane for outgoing in claimed)
         self._retrying += sum(outgoing.delivery.attempts > 0 for outgoing in claimed)
         return claimed
 
+    def _taken(self, claimed: Sequence[Outgoing]) -> list[Outgoing]:
+        """Return what is not being sent already: the wall clock may outrun a lease."""
+        taken = [outgoing for outgoing in claimed if outgoing.delivery.id not in self._sending]
+        self._sending.update(outgoing.delivery.id for outgoing in taken)
+        return taken
+
     async def _deliver(self, outgoing: Outgoing) -> None:
+        taken = [outgoing]
         try:
             try:
-                message = await self._awake(await self._message(outgoing))
+                taken = await self._message(outgoing)
+                message = await self._awake(taken)
                 settled, finding = await self._attempt(message) if message else ([], None)
             finally:  # the commit needs no place: those are for requests
                 self._leave(outgoing.delivery)
@@ -193,6 +203,8 @@ class Dispatcher:
         except Exception:  # the loop's one boundary: a bug about one delivery must not stop the others
             self._metrics.loop_errors.labels("dispatcher").inc()
             log.exception("attempt.failed", delivery_id=outgoing.delivery.id)
+        finally:
+            self._sending.difference_update(item.delivery.id for item in taken)
 
     async def _message(self, first: Outgoing) -> list[Outgoing]:
         """Return everything that one message tells of."""
@@ -201,7 +213,7 @@ class Dispatcher:
             return [first]
         now = self._clock.now()
         company = await self._store.claim_company(first.delivery, now, until=now + _LEASE_S, limit=MOST_TOLD - 1)
-        return [first, *company]
+        return [first, *self._taken(company)]
 
     async def _awake(self, message: Sequence[Outgoing]) -> list[Outgoing]:
         """Return what may go now; what has to wait for the end of quiet hours is put off until then."""

@@ -93,6 +93,7 @@ class Poller:
         self._log = log.bind(provider=account.name)
         self._slots = asyncio.Semaphore(account.concurrency)
         self._outstanding = 0
+        self._following: set[str] = set()
         self._more_due = False
         """Whether there may be more to claim as soon as there is room."""
         self._looks_at = math.inf
@@ -198,11 +199,18 @@ class Poller:
         if room <= 0:
             self._more_due = True
             return []
-        claimed = await self._store.claim_due_watches(self.account.name, now, until=now + _LEASE_S, limit=room)
+        due = await self._store.claim_due_watches(self.account.name, now, until=now + _LEASE_S, limit=room)
         self._more_due = len(claimed) == room
+        claimed = self._taken(due)
         self._outstanding += len(claimed)
         self._unsent += len(claimed)
         return claimed
+
+    def _taken(self, claimed: Sequence[Watch]) -> list[Watch]:
+        """Return what is not under way already: the wall clock may outrun a lease."""
+        taken = [watch for watch in claimed if watch.id not in self._following]
+        self._following.update(watch.id for watch in taken)
+        return taken
 
     def _room(self, now: float) -> int:
         """Return how many watches to claim.
@@ -270,6 +278,7 @@ class Poller:
             self._log.exception("poll.failed", watch_id=watch.id)
         finally:
             self._outstanding -= 1
+            self._following.discard(watch.id)
             if self._more_due and self._outstanding <= self._open_slots():
                 self.wakeup.set()
 

@@ -80,21 +80,31 @@ def _early_settlement() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _forgetful() -> Iterator[None]:
+    """Let the loops not remember what they have under way, as if another process had claimed it."""
+    with (
+        patch.object(Poller, "_taken", lambda _, claimed: list(claimed)),
+        patch.object(Dispatcher, "_taken", lambda _, claimed: list(claimed)),
+    ):
+        yield
+
+
 @_mutant("a claimed watch is not leased")
 def _no_watch_lease() -> Iterator[None]:
-    with _query("claim_due_watches", "SET leased_until = :until", "SET leased_until = min(0, :until)"):
+    with _forgetful(), _query("claim_due_watches", "SET leased_until = :until", "SET leased_until = min(0, :until)"):
         yield
 
 
 @_mutant("a claim of deliveries ignores leases")
 def _ignored_leases() -> Iterator[None]:
-    with _query("claim_due_deliveries", "AND head.leased_until <= :now", ""):
+    with _forgetful(), _query("claim_due_deliveries", "AND head.leased_until <= :now", ""):
         yield
 
 
 @_mutant("a lease is shorter than an attempt")
 def _short_lease() -> Iterator[None]:
-    with patch("relay.dispatcher._LEASE_S", 5.0):
+    with _forgetful(), patch("relay.dispatcher._LEASE_S", 5.0):
         yield
 
 

@@ -48,6 +48,10 @@ Write = Callable[[Transaction], T]
 Timed = Callable[[], AbstractContextManager[object]]
 
 
+class _NotBegun(StoreError):
+    """No transaction could be begun, whatever was to be written in it."""
+
+
 class Writer:
     """The one connection that writes.
 
@@ -107,6 +111,10 @@ class Writer:
         try:
             with self._timed():
                 results = await self._connection.run(partial(self._in_transaction, [write for write, _ in batch]))
+        except _NotBegun as error:  # none of them is to blame: one by one they would all wait for the same lock
+            for _, future in batch:
+                _resolve(future, error=StoreError(str(error)))
+            return
         except Exception as error:  # noqa: BLE001 - belongs to whoever waits for the write
             if len(batch) == 1:
                 _resolve(batch[0][1], error=_store_error(error))
@@ -119,7 +127,10 @@ class Writer:
 
     def _in_transaction(self, writes: list[Write[Any]], database: sqlite3.Connection) -> list[Any]:
         transaction = Transaction(database)
-        database.execute("BEGIN IMMEDIATE")
+        try:
+            database.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise _NotBegun(f"the database failed: {error}") from error
         try:
             results = [write(transaction) for write in writes]
             self._finish(transaction)

@@ -1,7 +1,9 @@
 """Files that are full, read-only, locked, cut short or overwritten: told apart from empty, and never made so."""
 
+import asyncio
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,25 @@ async def test_a_lock_of_another_process_is_an_error_that_passes(tmp_path: Path)
 
         await store.add_watches([wanted(1)], NOW)
         assert await ids_of(store) == {"wat_00001"}
+
+
+async def test_writes_that_meet_a_lock_wait_for_it_together_and_not_in_turn(tmp_path: Path) -> None:
+    begun = []
+
+    @contextmanager
+    def timed() -> Iterator[None]:
+        begun.append(1)
+        yield
+
+    async with open_sqlite(tmp_path / "relay.db", timed=timed) as store:
+        await store._writer._connection.execute("PRAGMA busy_timeout = 20")
+        with closing(sqlite3.connect(tmp_path / "relay.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            adding = [store.add_watches([wanted(number)], NOW) for number in range(50)]
+            results = await asyncio.gather(*adding, return_exceptions=True)
+
+    assert {str(result) for result in results} == {"the database failed: database is locked"}
+    assert len(begun) <= 2  # the first by itself at most, and those that came while it waited
 
 
 async def test_a_lock_at_the_start_is_told_from_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
