@@ -200,7 +200,7 @@ class Poller:
             self._more_due = True
             return []
         due = await self._store.claim_due_watches(self.account.name, now, until=now + _LEASE_S, limit=room)
-        self._more_due = len(claimed) == room
+        self._more_due = len(due) == room
         claimed = self._taken(due)
         self._outstanding += len(claimed)
         self._unsent += len(claimed)

@@ -20,6 +20,7 @@ from relay.core.ports import Ending
 from relay.core.watch import End
 from relay.destinations import CallbackDestination
 from relay.dispatcher import Dispatcher
+from relay.poller import Poller
 from relay.store import SqliteStore, rows
 from relay.store.outbox import insert_deliveries, insert_event
 from relay.store.sql import queries
