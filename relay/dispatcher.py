@@ -1,6 +1,7 @@
 """Drains the outbox: claim due deliveries, send, settle."""
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,6 +40,8 @@ RETRY_CONCURRENCY = 192
 """Attempts under way that are not the first: the other places are for news."""
 _LEASE_S = ATTEMPT_TIMEOUT_S + 15
 _LONGEST_WAIT_S = 30.0
+_CROWDED_WAIT_S = 0.1
+"""How often the loop looks for free places where more is due than there are."""
 _SIGNS = {Fault.LOCAL: Sign.UNKNOWN, Fault.FORBIDDEN_ADDRESS: Sign.REFUSES}
 """What a request without an answer tells of the receiver, where that is not that it was absent."""
 
@@ -99,6 +102,11 @@ class Dispatcher:
         self._busy: Counter[str] = Counter()
         self._retrying = 0
         self._sending: set[str] = set()
+        self._full = False
+        """Whether there may be more to claim as soon as any place is free."""
+        self._crowded: dict[str, int] = {}
+        """The lanes of which there may be more to claim as soon as there is room, each with its places."""
+        self._looks_at = math.inf
         self._chats = Chats(chats or {})
         self._routes = routes
         self._stopping = False
@@ -138,14 +146,17 @@ class Dispatcher:
     async def _round(self, attempts: asyncio.TaskGroup) -> float:
         """Start what is due, and return how long nothing else can be."""
         self.ticked_at = self._clock.monotonic()
+        self._looks_at = math.inf
         try:
             for outgoing in await self._claim():
                 attempts.create_task(self._deliver(outgoing))
-            return max(min(await self._idle_s(), _LONGEST_WAIT_S), 0.001)
+            idle_s = _CROWDED_WAIT_S if self._full or self._crowded else await self._idle_s()
         except StoreError as error:
             self._metrics.loop_errors.labels("dispatcher").inc()
             log.error("deliveries.claim_failed", error=str(error))
             return 1.0
+        self._looks_at = self._clock.now() + idle_s
+        return max(min(idle_s, _LONGEST_WAIT_S), 0.001)
 
     async def _idle_s(self) -> float:
         """Return how long nothing new falls due, and no chat may be told more."""
@@ -158,9 +169,11 @@ class Dispatcher:
     async def _claim(self) -> list[Outgoing]:
         room = CONCURRENCY - self._busy.total()
         if room <= 0:
+            self._full = True
             return []
-        now = self._clock.now()
+        now, limits = self._clock.now(), self._chats.limits(self._clock.monotonic())
         await self._store.release_held(now)
+        busy = self._busy.copy()
         due = await self._store.claim_due_deliveries(
             now,
             until=now + _LEASE_S,
@@ -168,12 +181,14 @@ class Dispatcher:
             per_lane=LANE_CONCURRENCY,
             per_failing_lane=FAILING_LANE_CONCURRENCY,
             retries=max(RETRY_CONCURRENCY - self._retrying, 0),
-            limits=self._chats.limits(self._clock.monotonic()),
-            busy=self._busy,
+            limits=limits,
+            busy=busy,
         )
         claimed = self._taken(due)
-        self._busy.update(outgoing.delivery.target.lane for outgoing in claimed)
         self._retrying += sum(outgoing.delivery.attempts > 0 for outgoing in claimed)
+        self._full = len(due) == room or self._retrying >= RETRY_CONCURRENCY
+        self._crowded = _crowded(claimed, busy, limits, self._crowded)
+        self._busy.update(outgoing.delivery.target.lane for outgoing in claimed)
         return claimed
 
     def _taken(self, claimed: Sequence[Outgoing]) -> list[Outgoing]:
@@ -195,6 +210,8 @@ class Dispatcher:
                 change = await self._store.settle_attempts(settled, finding, self._news(message, settled))
                 if change is not None:
                     self._report_change(outgoing.delivery.target, change)
+                if any(not settlement.state.final for _, settlement in settled):
+                    self._planned(min(settlement.next_attempt_at for _, settlement in settled))
             for item, (attempt, settlement) in zip(message, settled, strict=True):
                 self._report(item.delivery, attempt, settlement.state, told_with=len(message) - 1)
         except StoreError as error:  # its lease runs out, and it is sent again under the same id
@@ -205,6 +222,11 @@ class Dispatcher:
             log.exception("attempt.failed", delivery_id=outgoing.delivery.id)
         finally:
             self._sending.difference_update(item.delivery.id for item in taken)
+
+    def _planned(self, next_attempt_at: float) -> None:
+        """Have the loop look in time for a retry that was planned while it slept."""
+        if next_attempt_at < self._looks_at:
+            self.wakeup.set()
 
     async def _message(self, first: Outgoing) -> list[Outgoing]:
         """Return everything that one message tells of."""
@@ -232,9 +254,12 @@ class Dispatcher:
         lane = delivery.target.lane
         self._retrying -= delivery.attempts > 0
         self._busy[lane] -= 1
-        if not self._busy[lane]:
+        left = self._busy[lane]
+        if not left:
             del self._busy[lane]
-        self.wakeup.set()
+        # Claiming one by one, as places get free, would cost a transaction for each.
+        if self._full or (lane in self._crowded and left <= self._crowded[lane] // 2):
+            self.wakeup.set()
 
     async def _attempt(self, message: Sequence[Outgoing]) -> tuple[list[tuple[Attempt, Settlement]], Finding | None]:
         """Send once; return what happened, what it makes of each delivery, and what it tells of the destination."""
@@ -354,6 +379,19 @@ class Dispatcher:
             told_with=told_with,
             duration_s=round(attempt.duration_s, 3),
         )
+
+
+def _crowded(
+    claimed: Sequence[Outgoing], busy: Mapping[str, int], limits: Mapping[str, int], before: Mapping[str, int]
+) -> dict[str, int]:
+    """Return the lanes that had no place left after a claim, each with its places; `busy` were taken before it."""
+    taken = Counter(busy)
+    places = {lane: number for lane, number in before.items() if busy[lane] >= number}
+    for outgoing in claimed:
+        lane = outgoing.delivery.target.lane
+        taken[lane] += 1
+        places[lane] = limits.get(lane, FAILING_LANE_CONCURRENCY if outgoing.troubled else LANE_CONCURRENCY)
+    return {lane: number for lane, number in places.items() if taken[lane] >= number}
 
 
 def compose(outlet: Outlet, message: Sequence[Outgoing], now: float) -> Request:
