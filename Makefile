@@ -3,6 +3,7 @@
 # make docs   the pages of docs/reference, from the code
 # make torture   pull the plug hundreds of times, and audit what is left (ten minutes)
 # make simulate   the loops on virtual time, cut off at random: SEEDS=1000 of them, from FIRST=0
+# make soak   twenty minutes of churn: does anything grow? SOAK="--minutes 1" is shorter
 # make bench   how fast everything is, each figure beside a baseline of the same run
 # make bench-startup   how fast the command line starts
 # make bench-schedule  how well polls are placed, against the best that can be done
@@ -11,7 +12,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs torture simulate bench bench-startup bench-schedule clean
+.PHONY: demo test check docs torture simulate soak bench bench-startup bench-schedule clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/relay demo
@@ -31,6 +32,11 @@ torture: $(VENV)/.runtime
 
 simulate: $(VENV)/.runtime
 	$(BIN)/python -m bench.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0)
+
+SOAK ?= --minutes 20
+
+soak: $(VENV)/.runtime
+	$(BIN)/python -m bench.soak $(SOAK)
 
 BENCH ?= --results bench
 

@@ -170,6 +170,7 @@ class Engine:
         lags = {name: max(now - at, 0.0) if at is not None else 0.0 for name, at in due.items()}
         polls = {name: poller.under_way for name, poller in self.pollers.items()}
         ground.metrics.observe(counts, now)
+        ground.metrics.tasks.set(len(asyncio.all_tasks()))
         lanes = await ground.store.lanes()
         ground.metrics.observe_destinations(
             {

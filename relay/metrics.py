@@ -74,6 +74,9 @@ class Metrics:
         self.loop_lag_seconds = self._histogram(
             "relay_loop_lag_seconds", "How much later than asked for the event loop woke a sleeper.", _MOMENTS
         )
+        self.tasks = self._gauge(
+            "relay_tasks", "Tasks on the event loop: more with the load, and no more once it is gone."
+        )
         self.commit_seconds = self._histogram(
             "relay_commit_seconds", "Duration of a transaction of the database, its commit included.", _MOMENTS
         )

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,6 +13,7 @@ import aiohttp
 
 from bench.loopback.processes import Child, child
 from bench.loopback.server import HOSTS
+from bench.ports import free_port
 from relay import assembly, config, log
 from relay.clock import SystemClock, SystemEntropy
 from relay.core import ids
@@ -51,7 +51,7 @@ def configure(folder: Path, provider_url: str, *, interval: str = "1h", more: st
     With an `interval` beyond the end of a measurement a job is looked at when
     the measurement wants it, and at no other time.
     """
-    port = _free_port()
+    port = free_port()
     (folder / "key").write_text("sk-bench-0123456789")
     (folder / "key").chmod(0o600)
     (folder / "relay.toml").write_text(
@@ -152,10 +152,3 @@ def callback(place: int, port: int) -> Target:
     """Return a receiver on `port`, on each of HOSTS in turn."""
     url = f"http://{HOSTS[place % len(HOSTS)]}:{port}/hook"
     return callback_target(url, allow_http=True, policy=AddressPolicy(operator=True))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

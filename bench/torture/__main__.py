@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 
 from bench.torture.audit import Report, audit
-from bench.torture.campaign import SECRET, Campaign, Plan
+from bench.torture.campaign import Campaign, Plan
 from bench.torture.records import Aim
+from bench.torture.settings import SECRET
 
 _EXAMPLES = 5
 

@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import random
 import shutil
-import socket
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
@@ -14,14 +13,13 @@ from pathlib import Path
 
 import aiohttp
 
+from bench.ports import free_port
 from bench.torture.earlier import write_first_schema
 from bench.torture.plug import Daemon, Fuse, relay
 from bench.torture.records import Aim, Records, Reply
+from bench.torture.settings import configure
 from bench.torture.world import ACCOUNTS, SLOW, World
 
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-
-_KEY = "sk_torture"
 _JOB_S = (0.1, 5.0)
 _SLOW_JOBS = 2
 _SLOW_JOB_S_PER_KILL = 0.6
@@ -61,7 +59,7 @@ class Campaign:
         self._folder = folder
         self._tell = tell
         self._random = random.Random(plan.seed)
-        port = _free_port()
+        port = free_port()
         self._daemon = Daemon(folder / "relay.toml", port, self.records.kills)
         self._fuse = Fuse(self._daemon.kill)
         self._world = World(plan.seed, self.records, self._fuse)
@@ -73,7 +71,7 @@ class Campaign:
     async def run(self) -> Records:
         """Do it, and return what everyone saw."""
         async with self._world, self._client():
-            self._configure()
+            configure(self._folder, port=self._port, world=self._world, accounts=(*ACCOUNTS, SLOW))
             await self._migrate()
             await self._start()
             regular = self._plan.jobs - len(self.records.jobs)
@@ -240,41 +238,8 @@ class Campaign:
             self.records.accepted[str(watch["job_id"])] = item["id"]
         return True
 
-    def _configure(self) -> None:
-        for name, text in (("callback-secret", SECRET), ("key", _KEY)):
-            (self._folder / name).write_text(text)
-            (self._folder / name).chmod(0o600)
-        providers = "".join(
-            f'[providers.{account.name}]\npreset = "{account.preset}"\napi_key = {{ file = "key" }}\n'
-            f'base_url = "{self._world.base_url(account)}"\nrate = "{account.rate}"\nmin_interval = "100ms"\n'
-            for account in (*ACCOUNTS, SLOW)
-        )
-        (self._folder / "relay.toml").write_text(
-            f"""[server]
-listen = "127.0.0.1:{self._port}"
-[store]
-url = "sqlite:///relay.db"
-[callbacks]
-secret = {{ file = "callback-secret" }}
-allow_http = true
-allow_networks = ["127.0.0.0/8"]
-retry = {{ first = "200ms", max_gap = "1s", give_up_after = "1h" }}
-[schedule]
-detection_lag = "150ms"
-[retention]
-watches = "10s"
-{providers}"""
-        )
-
 
 async def _appears(folder: Path, pattern: str, making: Callable[[], bool]) -> None:
     """Wait until a file is there, or nobody is `making` it any more."""
     while making() and not any(folder.glob(pattern)):  # noqa: ASYNC110, ASYNC240 - another process makes it
         await asyncio.sleep(0.001)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

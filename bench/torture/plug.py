@@ -57,6 +57,17 @@ class Daemon:
             self._killed = True
             self.kills.append(Kill(time.time(), aim))
 
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def reload(self) -> None:
+        """Have it read its configuration again."""
+        if self.running:
+            os.kill(self.pid, signal.SIGHUP)
+
     async def ended(self) -> int:
         """Wait for the end of the process, and return its exit code."""
         assert self._process is not None

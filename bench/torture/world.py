@@ -59,11 +59,17 @@ _SILENCE_S = 25.0
 
 
 class World:
-    """Everything around the daemon, for as long as the block runs; misbehaves while `hostile`."""
+    """Everything around the daemon, for as long as the block runs; misbehaves while `hostile`.
 
-    def __init__(self, seed: int, records: Records, fuse: Fuse) -> None:
+    Where nothing `hangs`, nobody is kept waiting for an answer that never comes,
+    and a run is over soon after it is calm.
+    """
+
+    def __init__(self, seed: int, records: Records, fuse: Fuse, *, hangs: bool = True) -> None:
         self.hostile = True
         self.receivers: list[str] = []
+        self._troubles = [trouble for trouble in _TROUBLES if hangs or trouble.kind != "hang"]
+        self._replies = [reply for reply in _REPLIES if hangs or reply is not Reply.SILENCE]
         self._records = records
         self._fuse = fuse
         self._random = random.Random(seed)
@@ -116,7 +122,7 @@ class World:
         while self.hostile:
             await asyncio.sleep(self._random.uniform(0, _LONGEST_TROUBLE_GAP_S))
             preset = self._random.choice(ACCOUNTS).preset.removesuffix("-unified")
-            fault = self._random.choice(_TROUBLES)
+            fault = self._random.choice(self._troubles)
             if self.hostile and not self._simulator.faults.waiting.get(preset):
                 self._simulator.faults.add(preset, Fault(fault.kind, 1, fault.code, fault.headers, fault.body))
 
@@ -124,7 +130,7 @@ class World:
         body = await request.read()
         headers = {name.lower(): value for name, value in request.headers.items()}
         misbehaves = self.hostile and self._random.random() < _MISBEHAVES
-        reply = self._random.choice(_REPLIES) if misbehaves else Reply.TAKEN
+        reply = self._random.choice(self._replies) if misbehaves else Reply.TAKEN
         self._records.arrivals.append(Arrival(time.time(), headers, body, reply))
         self._fuse.met(Aim.SEND)
         await asyncio.sleep(self._random.uniform(0, 0.02))

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from bench.torture.__main__ import figures
 from bench.torture.audit import audit
-from bench.torture.campaign import SECRET, Campaign, Plan
+from bench.torture.campaign import Campaign, Plan
 from bench.torture.records import Aim
+from bench.torture.settings import SECRET
 
 
 async def test_nothing_is_lost_or_told_as_two_things_when_the_plug_is_pulled_at_any_moment(tmp_path: Path) -> None:

@@ -1,0 +1,97 @@
+"""What the daemon takes up, and whether that grows."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from statistics import fmean
+
+import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+
+from bench.report import Section, number
+from bench.trend import Trend
+
+_WARM_UP = 1 / 3
+"""This share of the time comes before the daemon is judged."""
+_EDGE = 0.1
+_GROWTH = 0.1
+"""More than this, over the time that is judged, is growth."""
+_HEADER = ("what", "after warm-up", "at the end", "slope per hour", "growth, in all", "verdict")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look: bytes, and numbers of things."""
+
+    at: float
+    memory: int
+    files: int
+    threads: int
+    tasks: int
+    database: int
+    write_ahead_log: int
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
+
+
+async def look(session: aiohttp.ClientSession, url: str, pid: int, database: Path) -> Sample:
+    """Look at a daemon from outside; the number of its tasks is in its metrics."""
+    async with session.get(f"{url}/metrics") as answer:
+        families = text_string_to_metric_families(await answer.text())
+    tasks = next(sample.value for family in families for sample in family.samples if sample.name == "relay_tasks")
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text("utf-8").splitlines())  # noqa: ASYNC240 - of the kernel's memory
+    return Sample(
+        at=time.monotonic(),
+        memory=int(status["VmRSS"].split()[0]) * 1024,
+        files=sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir()),  # noqa: ASYNC240 - likewise
+        threads=int(status["Threads"]),
+        tasks=round(tasks),
+        database=_size(database),
+        write_ahead_log=_size(database.with_name(database.name + "-wal")),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How one figure went, once warmed up; `growth` is by the line, as a share of the mean."""
+
+    name: str
+    first: float
+    last: float
+    per_hour: float
+    growth: float
+
+    @property
+    def flat(self) -> bool:
+        """Whether it does not grow."""
+        return self.growth <= _GROWTH
+
+    def row(self) -> tuple[str, ...]:
+        """Return the cells of the table."""
+        figures = (number(self.first), number(self.last), f"{self.per_hour:+,.4g}", f"{self.growth:+.1%}")
+        return (self.name.replace("_", " "), *figures, "flat" if self.flat else "GROWS")
+
+
+def courses(samples: Sequence[Sample]) -> list[Course]:
+    """Return how everything went; there must be some samples."""
+    warm = samples[int(len(samples) * _WARM_UP) :]
+    return [_course(field.name, warm) for field in fields(Sample) if field.name != "at"]
+
+
+def _course(name: str, warm: Sequence[Sample]) -> Course:
+    points = [(sample.at, float(getattr(sample, name))) for sample in warm]
+    figures = [figure for _, figure in points]
+    edge = max(int(len(points) * _EDGE), 1)
+    slope = Trend.of(points).per_s
+    growth = slope * (points[-1][0] - points[0][0]) / max(fmean(figures), 1.0)
+    return Course(name, fmean(figures[:edge]), fmean(figures[-edge:]), slope * 3600, growth)
+
+
+def section(samples: Sequence[Sample]) -> Section:
+    """Return the table."""
+    found = courses(samples)
+    how = "By least squares, from when a third of the time is over; sizes in bytes."
+    return Section("What it takes up", how, _HEADER, tuple(course.row() for course in found), tuple(found))
