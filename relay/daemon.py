@@ -1,7 +1,9 @@
 """The daemon's life: start, readiness, signals, and the order in which it stops."""
 
 import asyncio
+import errno
 import faulthandler
+import math
 import resource
 import signal
 import sys
@@ -10,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -37,6 +40,8 @@ _CLOCK_EVERY_S = 1.0
 _CLOCK_STEP_S = 2.0
 """Less than this is a correction that nobody notices."""
 _IDLE_CONNECTIONS_S = 1.0
+_NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_REFUSALS_TOLD_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +96,32 @@ def _leaves(error: BaseException | None) -> Iterator[BaseException]:
         yield error
 
 
+class _LoopErrors:
+    """Tells of errors that nobody was there to catch.
+
+    Without a file left for a connection asyncio tries again every second, and
+    tells each time for every place in the queue: one line is enough.
+    """
+
+    def __init__(self) -> None:
+        self._refused_at = -math.inf
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if not (isinstance(error, OSError) and error.errno in _NO_ROOM and "socket" in context):
+            loop.default_exception_handler(context)
+        elif loop.time() - self._refused_at >= _REFUSALS_TOLD_S:
+            self._refused_at = loop.time()
+            _log.error("connections.refused", error=error.strerror)
+
+
 async def _serve(settings: Config, mask: SecretMask) -> None:
     stopping, hangup = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     loop.add_signal_handler(signal.SIGHUP, hangup.set)
+    loop.set_exception_handler(_LoopErrors())
     clock = SystemClock()
     async with running(settings, clock, SystemEntropy(), mask) as daemon:
         systemd.notify("READY=1")

@@ -1,52 +1,19 @@
 """The real daemon on a disk that is full or read-only: it says so, loses nothing, and comes back by itself."""
 
 import asyncio
-import errno
 import fcntl
 import struct
 import subprocess
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
 from acceptance_world import World
+from sickness import NEVER, NOW, UNEASY, ask, filled, gates, get, logged, told
 from support.daemon import RelayProcess, relay_process, until
 
-from relay.simulator import Scenario
-
-UNEASY = (str(Path(__file__).parents[1] / "support" / "uneasy.py"),)
-NEVER = Scenario(running_s=3600)
-NOW = Scenario(queued_s=0, running_s=0)
 _GET_FLAGS, _SET_FLAGS, _IMMUTABLE = 0x80086601, 0x40086602, 0x10
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of eight megabytes."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", place], capture_output=True, text=True)
-    if mounted.returncode != 0:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", place], check=True)
-
-
-@contextmanager
-def filled(disk: Path) -> Iterator[None]:
-    """Take all space of a disk, and give it back."""
-    ballast = disk / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(4096))
-        except OSError as error:
-            assert error.errno == errno.ENOSPC  # noqa: PT017 - the only way to find out that it is full
-    yield
-    ballast.unlink()
 
 
 @contextmanager
@@ -67,54 +34,6 @@ def immutable(*files: Path) -> Iterator[None]:
         yield
     finally:
         change(lambda flags: flags & ~_IMMUTABLE)
-
-
-class Gate:
-    """Stands before an async function, and lets callers wait once it is closed."""
-
-    def __init__(self, through: Callable[..., Awaitable[Any]]) -> None:
-        self.waiting = 0
-        self.open = asyncio.Event()
-        self.open.set()
-        self._through = through
-
-    async def __call__(self, *arguments: Any) -> Any:
-        self.waiting += 1
-        await self.open.wait()
-        self.waiting -= 1
-        return await self._through(*arguments)
-
-
-def gates(world: World) -> tuple[Gate, Gate]:
-    """Set a gate before the providers' answers and one before the receivers'."""
-    polls, attempts = Gate(world.simulator._status), Gate(world.receiver._answer)
-    world.simulator._status = polls  # type: ignore[method-assign]
-    world.receiver._answer = attempts  # type: ignore[method-assign]
-    return polls, attempts
-
-
-async def ask(relay: RelayProcess, world: World, job_id: str) -> tuple[int, dict[str, Any], str | None]:
-    """Ask for a job to be watched; return status, answer and Retry-After."""
-    wanted = {"provider": "getimg", "job_id": job_id, "callback_url": world.receiver.callback_url()}
-    async with aiohttp.ClientSession() as session, session.post(f"{relay.url}/v1/watches", json=wanted) as answer:
-        return answer.status, await answer.json(), answer.headers.get("Retry-After")
-
-
-async def get(relay: RelayProcess, path: str) -> tuple[int, dict[str, Any]]:
-    async with aiohttp.ClientSession() as session, session.get(relay.url + path) as answer:
-        return answer.status, await answer.json()
-
-
-def told(world: World) -> dict[str, list[str | None]]:
-    """Return the ids under which the receiver was told of each job, as often as it was."""
-    found: dict[str, list[str | None]] = {}
-    for item in world.receiver.of("callback"):
-        found.setdefault(item.body["data"]["job_id"], []).append(item.webhook_id)
-    return found
-
-
-def logged(relay: RelayProcess, event: str) -> list[dict[str, Any]]:
-    return [line for line in relay.events() if line["event"] == event]
 
 
 async def test_on_a_full_disk_adding_ending_and_settling_fail_aloud_and_all_is_made_up_for(

@@ -1,36 +1,24 @@
 """The real daemon on a machine that fails: it says so, acknowledges nothing in vain, and comes back by itself."""
 
 import asyncio
+import itertools
 import os
+import re
 import resource
 import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
-from typing import Any
 
 import aiohttp
 import pytest
 from acceptance_world import World
-from support.daemon import RelayProcess, relay_process
+from sickness import NEVER, NOW, UNEASY, ask, get, logged
+from support.daemon import RelayProcess, relay_process, until
 
 from relay.simulator import Scenario
-
-NEVER = Scenario(running_s=3600)
-
-
-async def ask(relay: RelayProcess, world: World, job_id: str, note: str = "") -> tuple[int, dict[str, Any], str | None]:
-    """Ask for a job to be watched; return status, answer and Retry-After."""
-    wanted = {
-        "provider": "getimg",
-        "job_id": job_id,
-        "callback_url": world.receiver.callback_url(),
-        "metadata": {"note": note},
-    }
-    async with aiohttp.ClientSession() as session, session.post(f"{relay.url}/v1/watches", json=wanted) as answer:
-        return answer.status, await answer.json(), answer.headers.get("Retry-After")
 
 
 async def command_line(relay: RelayProcess, *words: str) -> subprocess.CompletedProcess[str]:
@@ -60,7 +48,7 @@ async def test_a_disk_without_space_is_503_and_nothing_acknowledged_is_lost(worl
     acknowledged = []
     with limited(relay, resource.RLIMIT_FSIZE, room):
         for number in range(60):
-            status, answer, retry_after = await ask(relay, world, f"req-{number}", "x" * 400)
+            status, answer, retry_after = await ask(relay, world, f"req-{number}", note="x" * 400)
             if status == 201:
                 acknowledged.append(answer["id"])
             else:
@@ -77,25 +65,34 @@ async def test_a_disk_without_space_is_503_and_nothing_acknowledged_is_lost(worl
     assert await world.receiver.wait_for(lambda: len(world.receiver.of("callback")) >= 1, 20)
 
 
-async def test_a_daemon_without_files_takes_its_work_up_again(world: World, relay: RelayProcess) -> None:
-    status, _, _ = await ask(relay, world, "req-1")
-    assert status == 201
-    with limited(relay, resource.RLIMIT_NOFILE, 3):
-        await asyncio.sleep(1.0)  # polls and deliveries fail meanwhile, whichever they are
-
-    assert await world.receiver.wait_for(lambda: len(world.receiver.of("callback")) == 1, 30)
-
-
-async def test_it_stops_within_the_grace_period_while_another_process_locks_the_database(world: World) -> None:
+async def test_without_files_nothing_is_lost_no_try_used_up_and_requests_are_answered_later(world: World) -> None:
+    job = world.simulator.add_job("getimg", "req-1", NEVER)
     async with relay_process(world.folder, world.configuration()) as relay:
         await relay.start()
-        await ask(relay, world, "req-1")
-        with closing(sqlite3.connect(world.folder / "relay.db", isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            relay.send_signal(signal.SIGTERM)
-            code = await relay.stop()
-        assert code in (0, 1)
+        assert (await ask(relay, world, "req-1"))[0] == 201
+        await until(lambda: world.simulator.jobs.requests, 10)
+
+        with limited(relay, resource.RLIMIT_NOFILE, 3):
+            job.scenario = NOW  # a poll on the open connection sees it
+            waiting = asyncio.ensure_future(ask(relay, world, "req-2"))
+            await until(lambda: logged(relay, "delivery.settled"), 20)
+            first = logged(relay, "delivery.settled")[0]
+            assert (first["verdict"], first["state"], first["http_status"]) == ("retry", "pending", None)
+            (line,) = logged(relay, "connections.refused")
+            assert (line["level"], line["error"]) == ("error", "Too many open files")
+            assert not waiting.done()
+
+        assert (await waiting)[0] == 201
+        await until(lambda: world.receiver.of("callback"), 20)
+        await until(lambda: logged(relay, "delivery.settled")[-1]["state"] == "delivered", 10)
+        delivery_id = str(first["delivery_id"])
+        _, view = await get(relay, f"/v1/deliveries/{delivery_id}")
+        assert view["attempts"][0]["reason"] == "local: Too many open files"
+        assert await relay.stop() == 0
         assert "Traceback" not in relay.log()
+    with closing(sqlite3.connect(world.folder / "relay.db")) as database:
+        ((tries, attempts),) = database.execute("SELECT tries, attempts FROM deliveries WHERE id = ?", [delivery_id])
+    assert (tries, attempts) == (1, len(view["attempts"]))  # of which the delivered one alone counts
 
 
 async def test_a_second_daemon_on_one_database_refuses_to_start(world: World, relay: RelayProcess) -> None:
@@ -153,33 +150,60 @@ async def test_a_log_that_lost_acknowledged_watches_is_refused_until_a_person_de
         assert await relay.stop() == 0
 
 
-async def test_the_watchdog_goes_unfed_while_the_process_stands_still(world: World) -> None:
-    heard = asyncio.Queue[bytes]()
+class Manager(asyncio.DatagramProtocol):
+    """Hears what a service is to tell its manager, and when."""
 
-    class Manager(asyncio.DatagramProtocol):
-        def datagram_received(self, data: bytes, addr: object) -> None:
-            heard.put_nowait(data)
+    def __init__(self) -> None:
+        self.fed_at: list[float] = []
 
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        if data == b"WATCHDOG=1":
+            self.fed_at.append(asyncio.get_running_loop().time())
+
+    def longest_fast_s(self) -> float:
+        return max(later - earlier for earlier, later in itertools.pairwise(self.fed_at))
+
+
+@pytest.fixture
+async def manager(world: World) -> AsyncIterator[Manager]:
     loop = asyncio.get_running_loop()
     address = str(world.folder / "notify")
-    transport, _ = await loop.create_datagram_endpoint(Manager, local_addr=address, family=1)  # type: ignore[arg-type]
-    env = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "200000"}
-    async with relay_process(world.folder, world.configuration(), env) as relay:
-        await relay.start()
-
-        async def fed() -> None:
-            async with asyncio.timeout(10):
-                while await heard.get() != b"WATCHDOG=1":
-                    pass
-
-        await fed()
-        relay.send_signal(signal.SIGSTOP)
-        await asyncio.sleep(0.3)
-        while not heard.empty():
-            heard.get_nowait()
-        await asyncio.sleep(0.5)
-        assert heard.empty()
-        relay.send_signal(signal.SIGCONT)
-        await fed()
-        assert await relay.stop() == 0
+    transport, manager = await loop.create_datagram_endpoint(Manager, local_addr=address, family=1)  # type: ignore[arg-type]
+    yield manager
     transport.close()
+
+
+STALL_S = 2.5
+WATCHDOG_S = 0.4
+
+
+@pytest.mark.parametrize("how", ["its loop is blocked", "the process is stopped"])
+async def test_the_watchdog_goes_unfed_while_nothing_moves(world: World, manager: Manager, how: str) -> None:
+    env = {
+        "NOTIFY_SOCKET": str(world.folder / "notify"),
+        "WATCHDOG_USEC": str(int(WATCHDOG_S * 1e6)),
+        "RELAY_TEST_STALL": str(STALL_S),
+    }
+    async with relay_process(world.folder, world.configuration(), env, program=UNEASY) as relay:
+        await relay.start()
+        await until(lambda: len(manager.fed_at) >= 2, 10)
+        if how == "its loop is blocked":
+            relay.send_signal(signal.SIGUSR2)
+        else:
+            relay.send_signal(signal.SIGSTOP)
+            await asyncio.sleep(STALL_S)
+            relay.send_signal(signal.SIGCONT)
+        fed = len(manager.fed_at)
+        await until(lambda: len(manager.fed_at) >= fed + 3, 20)
+
+        assert manager.longest_fast_s() > STALL_S - WATCHDOG_S > WATCHDOG_S  # so that systemd would have ended it
+        await until(lambda: seen_lags(relay, beyond_s=1.0), 10)
+        assert await relay.stop() == 0
+
+
+async def seen_lags(relay: RelayProcess, *, beyond_s: float) -> int:
+    """Return how many looks found the event loop later than that."""
+    async with aiohttp.ClientSession() as session, session.get(f"{relay.url}/metrics") as answer:
+        text = await answer.text()
+    count = {bound: float(value) for bound, value in re.findall(r'loop_lag_seconds_bucket{le="(.+)"} (.+)', text)}
+    return int(count["+Inf"] - count[str(beyond_s)])

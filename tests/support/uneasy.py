@@ -1,13 +1,16 @@
 """`relay`, whose leases run out soon and whose loops look often, and whose time can be disturbed from outside.
 
-SIGUSR1 sets the wall clock off by the seconds in the file $RELAY_TEST_SKEW;
+Names in `.test` are this host, but while the file $RELAY_TEST_NAMELESS exists the
+resolver hangs.  SIGUSR1 sets the wall clock off by the seconds in the file $RELAY_TEST_SKEW;
 SIGUSR2 blocks the event loop for $RELAY_TEST_STALL seconds.
 """
 
 import os
 import signal
+import socket
 import time
 from pathlib import Path
+from typing import Any
 
 import relay.dispatcher
 import relay.poller
@@ -15,8 +18,11 @@ from relay.cli import main
 from relay.clock import SystemClock
 
 LEASE_S = 3.0
+RESOLVER_S = 20.0
+"""As long as a resolver tries by default where no name server answers (resolv.conf(5): 5 s, twice, two servers)."""
 
 _skew_s = 0.0
+_getaddrinfo = socket.getaddrinfo
 
 
 def _disturb(*_: object) -> None:
@@ -28,10 +34,20 @@ def _stall(*_: object) -> None:
     time.sleep(float(os.environ["RELAY_TEST_STALL"]))
 
 
+def _resolve(host: str | bytes | None, *arguments: Any, **options: Any) -> Any:
+    if not str(host).endswith(".test"):
+        return _getaddrinfo(host, *arguments, **options)
+    if Path(os.environ["RELAY_TEST_NAMELESS"]).exists():
+        time.sleep(RESOLVER_S)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+    return _getaddrinfo("127.0.0.1", *arguments, **options)
+
+
 if __name__ == "__main__":
     for loop in (relay.poller, relay.dispatcher):
         vars(loop).update(_LEASE_S=LEASE_S, _LONGEST_WAIT_S=1.0)
     SystemClock.now = lambda _: time.time() + _skew_s  # type: ignore[method-assign]
+    socket.getaddrinfo = _resolve
     signal.signal(signal.SIGUSR1, _disturb)
     signal.signal(signal.SIGUSR2, _stall)
     main()
