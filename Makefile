@@ -1,6 +1,7 @@
 # make demo   the main job, end to end, without keys
 # make test   everything that CI checks
 # make docs   the pages of docs/reference, from the code
+# make audit   look the pinned dependencies up among known vulnerabilities (asks PyPI)
 # make torture   pull the plug hundreds of times, and audit what is left (ten minutes)
 # make simulate   the loops on virtual time, cut off at random: SEEDS=1000 of them, from FIRST=0
 # make soak   twenty minutes of churn: does anything grow? SOAK="--minutes 1" is shorter
@@ -12,7 +13,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs torture simulate soak bench bench-startup bench-schedule clean
+.PHONY: demo test check docs audit torture simulate soak bench bench-startup bench-schedule clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/relay demo
@@ -24,6 +25,9 @@ test: check
 
 docs: $(VENV)/.runtime
 	$(BIN)/python docs/generate.py
+
+audit: $(VENV)/audit/.installed
+	.ci/audit
 
 TORTURE ?=
 
@@ -70,6 +74,11 @@ $(VENV)/.dev: requirements-dev.txt requirements.txt pyproject.toml | $(VENV)/.ru
 
 $(VENV)/.bench: requirements-bench.txt requirements.txt pyproject.toml | $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	touch $@
+
+$(VENV)/audit/.installed: requirements-audit.txt | $(BIN)/python
+	$(BIN)/python -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-audit.txt
 	touch $@
 
 clean:
