@@ -1,5 +1,6 @@
 """Logs: events named `noun.past_participle` with ids; JSON for machines, aligned for a terminal."""
 
+import json
 import logging
 import os
 import sys
@@ -26,7 +27,9 @@ class SecretMask:
     def add(self, secret: str) -> None:
         """Never let this value out again."""
         if len(secret) >= _SHORTEST_SECRET and secret not in self._secrets:
-            self._secrets = sorted((*self._secrets, secret), key=len, reverse=True)  # one may begin with another
+            as_written = {secret, json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
+            # one may begin with another: the longest first
+            self._secrets = sorted({*self._secrets, *as_written}, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
         for secret in self._secrets:

@@ -101,6 +101,17 @@ def test_a_secret_that_begins_with_another_is_masked_whole() -> None:
     assert mask("canary-1-and-more, canary-1-and, canary-1") == "***, ***, ***"
 
 
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_secret_of_several_lines_is_masked_as_a_log_writes_it(style: str) -> None:
+    mask = SecretMask()
+    mask.add('-----BEGIN "KEY"-----\ncanary-1\ncanary-2\n')
+    out = written(style, mask)
+
+    structlog.get_logger("relay.test").error("poll.failed", detail='bad -----BEGIN "KEY"-----\ncanary-1\ncanary-2\n')
+
+    assert "canary" not in out.getvalue()
+
+
 def test_a_value_too_short_to_be_a_secret_masks_nothing() -> None:
     mask = SecretMask()
     mask.add("ok")
