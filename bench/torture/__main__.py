@@ -41,14 +41,15 @@ def torture(plan: Plan) -> Report:
 
 def figures(plan: Plan, report: Report) -> list[str]:
     """Return the figures, line by line."""
-    seen = f"{report.accepted} jobs, {report.polls} polls, {report.arrivals} callbacks, {report.kills.total()} kills"
+    seen = f"{report.accepted} jobs, {report.polls} polls, {report.arrivals} callbacks"
+    lost, again, retold = len(report.faults.get("lost", [])), report.duplicates.total(), report.retold.total()
     lines = [
-        f"seed {plan.seed}: {seen}",
-        f"lost {len(report.faults.get('lost', []))}, duplicates {report.duplicates.total()}",
-        "kills / duplicates / ends asked for twice:",
+        f"seed {plan.seed}: {seen}, {report.messages} messages to chats, {report.kills.total()} kills",
+        f"lost {lost}, callbacks that came again {again}, jobs told to a chat again {retold}",
+        "kills / callbacks again / told again / ends asked for twice:",
     ]
     lines += [
-        f"  {aim}: {report.kills[aim]} / {report.duplicates[aim]} / {report.repeated_ends[aim]}"
+        f"  {aim}: {report.kills[aim]} / {report.duplicates[aim]} / {report.retold[aim]} / {report.repeated_ends[aim]}"
         for aim in Aim
         if report.kills[aim]
     ]

@@ -8,12 +8,14 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
-from bench.torture.records import Aim, Arrival, Limit, Records, Reply
+from bench.torture.records import Aim, Arrival, Limit, Place, Records, Reply
 
 _COMMIT_S = 5.0
 """An end that was told must be committed by then, even on a machine that is busy with other things."""
@@ -24,6 +26,10 @@ _JITTER_S = 0.1
 _TOLERANCE_S = 60
 """How far the time in a signature may be from the receiver's."""
 _HAS_IT = (Reply.TAKEN, Reply.HALF)
+_CHATS = (Place.SLACK, Place.DISCORD)
+_WORD = re.compile(r"[\w-]+")
+_COUNTED = re.compile(r"(\d+) jobs? ended")
+"""How a message tells of how many jobs it is about, where it is about more than one."""
 
 
 @dataclass(slots=True)
@@ -32,10 +38,13 @@ class Report:
 
     accepted: int
     arrivals: int
+    messages: int
     polls: int
     kills: Counter[Aim]
     duplicates: Counter[Aim] = field(default_factory=Counter)
     """Callbacks that came again after they had been taken, by the kill in between."""
+    retold: Counter[Aim] = field(default_factory=Counter)
+    """Jobs that a chat was told of again after it had been told, likewise."""
     repeated_ends: Counter[Aim] = field(default_factory=Counter)
     """Ends that a provider had to tell again, likewise."""
     busiest: dict[str, int] = field(default_factory=dict)
@@ -45,24 +54,51 @@ class Report:
 
 def audit(records: Records, secret: str) -> Report:
     """Compare the records; `secret` is the receivers' "whsec_..."."""
+    messages = sum(arrival.place in _CHATS for arrival in records.arrivals)
     report = Report(
-        len(records.accepted), len(records.arrivals), len(records.polls), Counter(kill.aim for kill in records.kills)
+        accepted=len(records.accepted),
+        arrivals=len(records.arrivals) - messages,
+        messages=messages,
+        polls=len(records.polls),
+        kills=Counter(kill.aim for kill in records.kills),
     )
     for broken in records.broken:
         report.faults["broken"].append(broken)
-    arrivals = _by_job(records, secret, report)
-    for job_id in records.accepted:
-        _audit_deliveries(job_id, arrivals.get(job_id, []), records, report)
-    first_arrival = {job_id: came[0].at for job_id, came in arrivals.items()}
+    first_arrival: dict[str, float] = {}
+    for place in records.callbacks:
+        arrivals = _by_job(place, records, secret, report)
+        for job_id in records.accepted:
+            _audit_deliveries(job_id, arrivals.get(job_id, []), records, report)
+        for job_id, came in arrivals.items():
+            first_arrival[job_id] = min(came[0].at, first_arrival.get(job_id, came[0].at))
+    for chat in _CHATS:
+        _audit_chat(chat, records, report)
     _audit_polls(records, first_arrival, report)
     for account, limit in records.limits.items():
         _audit_rate(account, limit, records, report)
     return report
 
 
-def _by_job(records: Records, secret: str, report: Report) -> dict[str, list[Arrival]]:
+def untold(records: Records) -> int:
+    """Return how often somebody is still to be told of a job."""
+    told: defaultdict[Place, set[str]] = defaultdict(set)
+    for place in records.callbacks:
+        taken = (arrival.body for arrival in _at(place, records) if arrival.reply in _HAS_IT)
+        told[place] = {json.loads(body)["data"]["job_id"] for body in taken}
+    missing = sum(len(records.accepted.keys() - told[place]) for place in records.callbacks)
+    for chat in _CHATS:
+        named, unnamed = _told(chat, records)
+        missing += max(len(_wanted(chat, records) - named) - unnamed, 0)
+    return missing
+
+
+def _at(place: Place, records: Records) -> list[Arrival]:
+    return sorted((arrival for arrival in records.arrivals if arrival.place is place), key=lambda arrival: arrival.at)
+
+
+def _by_job(place: Place, records: Records, secret: str, report: Report) -> dict[str, list[Arrival]]:
     found: defaultdict[str, list[Arrival]] = defaultdict(list)
-    for arrival in sorted(records.arrivals, key=lambda arrival: arrival.at):
+    for arrival in _at(place, records):
         job_id = json.loads(arrival.body)["data"]["job_id"]
         if job_id not in records.accepted:
             report.faults["told of a job that was never accepted"].append(job_id)
@@ -94,14 +130,79 @@ def _audit_deliveries(job_id: str, came: list[Arrival], records: Records, report
         told = event["type"], event["data"]["status"], event["data"]["provider"], event["data"]["watch_id"]
         if told != (f"job.{job.outcome}", job.outcome, job.account, records.accepted[job_id]):
             report.faults["told the wrong outcome"].append(f"{job_id}: {told}")
+    _audit_repeats(job_id, came, records, report, report.duplicates)
+
+
+def _audit_repeats(job_id: str, came: list[Arrival], records: Records, report: Report, repeats: Counter[Aim]) -> None:
     for sooner, later in pairwise(came):
         if sooner.reply is not Reply.TAKEN:
             continue
         aim = _kill_between(records, sooner.at, later.at)
         if aim is None:
-            report.faults["sent again although it had been taken"].append(job_id)
+            report.faults["sent again although it had been taken"].append(f"{job_id} to {later.place}")
         else:
-            report.duplicates[aim] += 1
+            repeats[aim] += 1
+
+
+def _audit_chat(chat: Place, records: Records, report: Report) -> None:
+    """Each job was told by name, or is one of those that a message counts without naming them."""
+    wanted, (named, unnamed) = _wanted(chat, records), _told(chat, records)
+    missing = sorted(wanted - named)
+    if len(missing) > unnamed:
+        report.faults["lost"].append(f"{len(missing) - unnamed} of {len(missing)} to {chat}, as {missing[0]}")
+    came: defaultdict[str, list[Arrival]] = defaultdict(list)
+    for message in _at(chat, records):
+        lines = _lines(message.body)
+        for job_id in _named(lines, records):
+            came[job_id].append(message)
+            if job_id not in wanted:
+                report.faults["told a chat of another's job"].append(f"{job_id}: {chat}")
+            if not _says(lines, job_id, records.jobs[job_id].outcome):
+                report.faults["told the wrong outcome"].append(f"{job_id}: {chat}")
+    for job_id, messages in came.items():
+        _audit_repeats(job_id, messages, records, report, report.retold)
+
+
+def _wanted(chat: Place, records: Records) -> set[str]:
+    return {job_id for job_id in records.accepted if records.jobs[job_id].chat is chat}
+
+
+def _told(chat: Place, records: Records) -> tuple[set[str], int]:
+    """Return the jobs that a chat was told of by name, and of how many others."""
+    named, unnamed = set[str](), 0
+    for message in _at(chat, records):
+        if message.reply in _HAS_IT:
+            lines = _lines(message.body)
+            told = _named(lines, records)
+            named |= told
+            unnamed += max(_counted(lines) - len(told), 0)
+    return named, unnamed
+
+
+def _lines(body: bytes) -> list[str]:
+    """Return what a message says, without its layout."""
+
+    def texts(value: Any) -> list[str]:
+        if isinstance(value, str):
+            return value.replace("\\", "").splitlines()
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        return [line for item in inner for line in texts(item)]
+
+    return texts(json.loads(body))
+
+
+def _named(lines: list[str], records: Records) -> set[str]:
+    return {word for line in lines for word in _WORD.findall(line) if word in records.jobs}
+
+
+def _counted(lines: list[str]) -> int:
+    return next((int(found[1]) for line in lines if (found := _COUNTED.search(line))), 0)
+
+
+def _says(lines: list[str], job_id: str, outcome: str) -> bool:
+    """Tell whether a message says how a job ended, in the line about it where it is about many."""
+    about = [line for line in lines if job_id in line] if _counted(lines) else lines
+    return any(re.search(rf"job (was )?{outcome}\b", line) for line in about)
 
 
 def _audit_polls(records: Records, first_arrival: dict[str, float], report: Report) -> None:

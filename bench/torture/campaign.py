@@ -14,10 +14,11 @@ from pathlib import Path
 import aiohttp
 
 from bench.ports import free_port
+from bench.torture.audit import untold
 from bench.torture.earlier import write_first_schema
 from bench.torture.plug import Daemon, Fuse, relay
-from bench.torture.records import Aim, Records, Reply
-from bench.torture.settings import configure
+from bench.torture.records import Aim, Place, Records
+from bench.torture.settings import configure, destinations
 from bench.torture.world import ACCOUNTS, SLOW, World
 
 _JOB_S = (0.1, 5.0)
@@ -27,11 +28,13 @@ _SLOW_JOB_S_PER_KILL = 0.6
 _EARLIER_JOBS = 10
 _MIGRATIONS = 8
 """One kill in so many meets a migration, each of a copy of the same database."""
+_MIGRATION_S = 1.0
+"""How long one of them takes; until all are over, none of its jobs is due, which only one copy would know of."""
 _AIMS = (
-    Aim.POLL, Aim.END, Aim.SEND, Aim.SETTLE, Aim.ANY, Aim.ACCEPT, Aim.END, Aim.SEND, Aim.SETTLE,
-    Aim.BACKUP, Aim.START, Aim.RETENTION,
+    Aim.POLL, Aim.END, Aim.SEND, Aim.SETTLE, Aim.TELL, Aim.ANY, Aim.ACCEPT, Aim.END, Aim.SEND, Aim.SETTLE,
+    Aim.TELL, Aim.BACKUP, Aim.START, Aim.RETENTION,
 )  # fmt: skip
-_DELAYS_S = {Aim.POLL: 0.01, Aim.END: 0.02, Aim.SEND: 0.0, Aim.SETTLE: 0.004, Aim.ACCEPT: 0.05}
+_DELAYS_S = {Aim.POLL: 0.01, Aim.END: 0.02, Aim.SEND: 0.0, Aim.SETTLE: 0.004, Aim.TELL: 0.04, Aim.ACCEPT: 0.05}
 """The longest time from the moment that is aimed at to the kill."""
 _LONGEST_WAIT_S = 2.0
 """How long the world may take to come to such a moment."""
@@ -54,7 +57,10 @@ class Campaign:
     """A run in a folder of its own."""
 
     def __init__(self, plan: Plan, folder: Path, tell: Callable[[str], None]) -> None:
-        self.records = Records(limits={account.name: account.limit for account in (*ACCOUNTS, SLOW)})
+        self.records = Records(
+            callbacks=(Place.CALLBACK, Place.NAMED),
+            limits={account.name: account.limit for account in (*ACCOUNTS, SLOW)},
+        )
         self._plan = plan
         self._folder = folder
         self._tell = tell
@@ -62,7 +68,7 @@ class Campaign:
         port = free_port()
         self._daemon = Daemon(folder / "relay.toml", port, self.records.kills)
         self._fuse = Fuse(self._daemon.kill)
-        self._world = World(plan.seed, self.records, self._fuse)
+        self._world = World(plan.seed, self.records, self._fuse, chats=True)
         self._port = port
         self._wanted: asyncio.Queue[list[dict[str, object]]] = asyncio.Queue()
         self._until = time.monotonic() + plan.seconds
@@ -71,7 +77,8 @@ class Campaign:
     async def run(self) -> Records:
         """Do it, and return what everyone saw."""
         async with self._world, self._client():
-            configure(self._folder, port=self._port, world=self._world, accounts=(*ACCOUNTS, SLOW))
+            accounts = (*ACCOUNTS, SLOW)
+            configure(self._folder, self._port, self._world, accounts, more=destinations())
             await self._migrate()
             await self._start()
             regular = self._plan.jobs - len(self.records.jobs)
@@ -150,8 +157,10 @@ class Campaign:
         old, database = self._folder / "earlier.db", self._folder / "relay.db"
         watches = [self._world.submit(ACCOUNTS[0], *_JOB_S) for _ in range(_EARLIER_JOBS)]
         entropy = (self._random.randbytes(16) for _ in watches)
-        self.records.accepted.update(write_first_schema(old, watches, entropy))
-        for _ in range(max(self._plan.kills // _MIGRATIONS, 1)):
+        migrations = max(self._plan.kills // _MIGRATIONS, 1)
+        ids = write_first_schema(old, watches, entropy, due_in_s=migrations * _MIGRATION_S)
+        self.records.accepted.update(ids)
+        for _ in range(migrations):
             for left in self._folder.glob("relay.db*"):
                 left.unlink()
             shutil.copy(old, database)
@@ -179,21 +188,14 @@ class Campaign:
             self.records.broken.append(f"{database.name}: {verdict}")
 
     async def _finish(self) -> None:
-        """Wait until every job that was accepted has been told."""
+        """Wait until every job that was accepted has been told to everyone."""
         deadline = time.monotonic() + _SETTLE_S
         await asyncio.wait_for(self._wanted.join(), _SETTLE_S)
-        while time.monotonic() < deadline:
-            told = sum(arrival.reply in (Reply.TAKEN, Reply.HALF) for arrival in self.records.arrivals)
-            if told >= len(self.records.accepted) and not self._untold():
-                break
-            await asyncio.sleep(0.1)
+        while time.monotonic() < deadline and untold(self.records):  # noqa: ASYNC110 - others work on it
+            await asyncio.sleep(0.5)
         await asyncio.sleep(1.0)  # for what must not come any more
         if (code := await self._daemon.stop()) != 0:
             self.records.broken.append(f"the daemon ended with {code}")
-
-    def _untold(self) -> set[str]:
-        told = (arrival.body for arrival in self.records.arrivals if arrival.reply in (Reply.TAKEN, Reply.HALF))
-        return set(self.records.accepted) - {body.split(b'"job_id":')[1].split(b'"')[1].decode() for body in told}
 
     # the application that has its jobs watched
 

@@ -15,12 +15,22 @@ class Aim(StrEnum):
     END = "after an end was told, before it is sent"
     SEND = "after a callback was sent, before it is answered"
     SETTLE = "after a callback was answered, before that is noted"
+    TELL = "after a chat was told, before that is noted"
     BACKUP = "during a backup"
     RETENTION = "during retention"
 
 
+class Place(StrEnum):
+    """Where relay tells of a job."""
+
+    CALLBACK = "its callback URL"
+    NAMED = "a callback destination"
+    SLACK = "slack"
+    DISCORD = "discord"
+
+
 class Reply(StrEnum):
-    """What a receiver answered to a callback."""
+    """What a receiver answered."""
 
     TAKEN = "204"
     HALF = "half an answer"
@@ -34,11 +44,12 @@ class Reply(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as its provider knows it; `outcome` is how it ends."""
+    """A job as its provider knows it; `outcome` is how it ends, `chat` where people are to be told, if anywhere."""
 
     account: str
     id: str
     outcome: str
+    chat: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +63,13 @@ class Poll:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A callback as the receiver got it, its names of headers in lower case, and what was answered."""
+    """A callback or a message as the receiver got it, its names of headers in lower case, and what was answered."""
 
     at: float
     headers: dict[str, str]
     body: bytes
     reply: Reply
+    place: Place = Place.CALLBACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +98,8 @@ class Records:
     polls: list[Poll] = field(default_factory=list)
     arrivals: list[Arrival] = field(default_factory=list)
     kills: list[Kill] = field(default_factory=list)
+    callbacks: tuple[Place, ...] = (Place.CALLBACK,)
+    """Where every job is told of by a callback."""
     limits: dict[str, Limit] = field(default_factory=dict)
     """By account."""
     broken: list[str] = field(default_factory=list)

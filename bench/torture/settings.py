@@ -3,17 +3,20 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.torture.records import Place
 from bench.torture.world import Account, World
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 _KEY = "sk_torture"
+_RETRY = 'retry = { first = "200ms", max_gap = "1s", give_up_after = "1h" }'
 
 
 def configure(
     folder: Path, port: int, world: World, accounts: Sequence[Account], *, lag: str = "150ms", more: str = ""
 ) -> None:
     """Write relay.toml and the secrets that it names; `more` are tables of its own."""
-    for name, text in (("callback-secret", SECRET), ("key", _KEY)):
+    urls = {place.name.lower(): url for place, url in world.destinations.items()}
+    for name, text in {"callback-secret": SECRET, "key": _KEY, **urls}.items():
         (folder / name).write_text(text)
         (folder / name).chmod(0o600)
     providers = "".join(
@@ -30,10 +33,21 @@ url = "sqlite:///relay.db"
 secret = {{ file = "callback-secret" }}
 allow_http = true
 allow_networks = ["127.0.0.0/8"]
-retry = {{ first = "200ms", max_gap = "1s", give_up_after = "1h" }}
+{_RETRY}
 [schedule]
 detection_lag = "{lag}"
 [retention]
 watches = "10s"
 {providers}{more}"""
     )
+
+
+def destinations() -> str:
+    """Return the tables by which every job is told to a callback destination, and some to a chat."""
+    chats = "".join(
+        f'[destinations.{chat}]\ntype = "{chat}"\nurl = {{ file = "{chat}" }}\ndigest = "1s"\n{_RETRY}\n'
+        f'[[routes]]\nmatch = {{ metadata = {{ chat = "{chat}" }} }}\nto = ["{chat}"]\n'
+        for chat in (Place.SLACK, Place.DISCORD)
+    )
+    shop = f'[destinations.shop]\ntype = "callback"\nurl = {{ file = "named" }}\n{_RETRY}\n[[routes]]\nto = ["shop"]\n'
+    return shop + chats

@@ -5,13 +5,14 @@ import random
 import time
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 from aiohttp import web
 
 from bench.torture.plug import Fuse
-from bench.torture.records import Aim, Arrival, Job, Limit, Poll, Records, Reply
+from bench.torture.records import Aim, Arrival, Job, Limit, Place, Poll, Records, Reply
 from relay.simulator import Fault, Scenario, Simulator
 from relay.simulator.jobs import Jobs
 from relay.simulator.serving import served
@@ -37,6 +38,7 @@ SLOW = Account("getimg-slow", "getimg", "20/m", Limit(20, 60.0))
 """One whose limit a daemon that forgets what it spent would soon exceed."""
 
 _RECEIVERS = 4
+_CHATS = (None, None, Place.SLACK, Place.DISCORD)
 _OUTCOMES = ("completed", "completed", "completed", "failed", "cancelled")
 _TROUBLES = (
     Fault("status", code=500),
@@ -62,12 +64,15 @@ class World:
     """Everything around the daemon, for as long as the block runs; misbehaves while `hostile`.
 
     Where nothing `hangs`, nobody is kept waiting for an answer that never comes,
-    and a run is over soon after it is calm.
+    and a run is over soon after it is calm.  With `chats`, some jobs are for
+    people to hear of.
     """
 
-    def __init__(self, seed: int, records: Records, fuse: Fuse, *, hangs: bool = True) -> None:
+    def __init__(self, seed: int, records: Records, fuse: Fuse, *, hangs: bool = True, chats: bool = False) -> None:
         self.hostile = True
         self.receivers: list[str] = []
+        self.destinations: dict[Place, str] = {}
+        self._chats = _CHATS if chats else (None,)
         self._troubles = [trouble for trouble in _TROUBLES if hangs or trouble.kind != "hang"]
         self._replies = [reply for reply in _REPLIES if hangs or reply is not Reply.SILENCE]
         self._records = records
@@ -89,9 +94,11 @@ class World:
         fate = Scenario(outcome, queued_s=0.1, running_s=self._random.uniform(shortest_s, longest_s), outputs=1)
         job_id = f"{account.name}-{self._numbers:06d}"
         self._simulator.add_job(account.preset, job_id, fate)
-        self._records.jobs[job_id] = Job(account.name, job_id, outcome)
+        chat = self._random.choice(self._chats)
+        self._records.jobs[job_id] = Job(account.name, job_id, outcome, chat)
         watch: dict[str, object] = {
             "provider": account.name, "job_id": job_id, "callback_url": self._random.choice(self.receivers),
+            "metadata": {"chat": str(chat)},
         }  # fmt: skip
         if account.preset == "nanogpt":
             watch["params"] = {"modelSlug": "veo2-video"}
@@ -100,12 +107,20 @@ class World:
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._simulator)
         for number in range(_RECEIVERS):
-            app = web.Application()
-            app.add_routes([web.post("/hook", self._receive)])
-            url = await self._stack.enter_async_context(served(app, "127.0.0.1", 0))
-            self.receivers.append(f"{url}/hook?receiver={number}")
+            url = await self._open("/hook", Place.CALLBACK)
+            self.receivers.append(f"{url}?receiver={number}")
+        self.destinations = {
+            Place.NAMED: await self._open("/shop", Place.NAMED),
+            Place.SLACK: await self._open("/services/T0/B0/torture", Place.SLACK),
+            Place.DISCORD: await self._open("/api/webhooks/1/torture", Place.DISCORD),
+        }
         self._mischief = asyncio.create_task(self._trouble())
         return self
+
+    async def _open(self, path: str, place: Place) -> str:
+        app = web.Application()
+        app.add_routes([web.post(path, partial(self._receive, place))])
+        return await self._stack.enter_async_context(served(app, "127.0.0.1", 0)) + path
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -126,17 +141,19 @@ class World:
             if self.hostile and not self._simulator.faults.waiting.get(preset):
                 self._simulator.faults.add(preset, Fault(fault.kind, 1, fault.code, fault.headers, fault.body))
 
-    async def _receive(self, request: web.Request) -> web.StreamResponse:
+    async def _receive(self, place: Place, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         headers = {name.lower(): value for name, value in request.headers.items()}
         misbehaves = self.hostile and self._random.random() < _MISBEHAVES
         reply = self._random.choice(self._replies) if misbehaves else Reply.TAKEN
-        self._records.arrivals.append(Arrival(time.time(), headers, body, reply))
-        self._fuse.met(Aim.SEND)
+        self._records.arrivals.append(Arrival(time.time(), headers, body, reply, place))
+        is_chat = place in _CHATS
+        self._fuse.met(Aim.TELL if is_chat else Aim.SEND)
         await asyncio.sleep(self._random.uniform(0, 0.02))
         if reply is Reply.TAKEN:
-            self._fuse.met(Aim.SETTLE)
-            return web.Response(status=204)
+            if not is_chat:
+                self._fuse.met(Aim.SETTLE)
+            return web.Response(text="ok") if place is Place.SLACK else web.Response(status=204)
         return await _misbehave(reply, request)
 
 

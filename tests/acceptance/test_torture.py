@@ -25,3 +25,4 @@ async def test_nothing_is_lost_or_told_as_two_things_when_the_plug_is_pulled_at_
     assert report.accepted == plan.jobs
     assert report.kills[Aim.MIGRATION]
     assert report.kills.total() >= 5
+    assert report.messages

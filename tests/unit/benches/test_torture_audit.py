@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from bench.torture.audit import audit
-from bench.torture.records import Aim, Arrival, Job, Kill, Limit, Poll, Records, Reply
+from bench.torture.audit import audit, untold
+from bench.torture.records import Aim, Arrival, Job, Kill, Limit, Place, Poll, Records, Reply
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NOW = 1_795_255_200.0
@@ -113,3 +113,70 @@ def test_more_polls_than_the_limit_in_any_window_are_a_fault() -> None:
 
     assert faults(records(arrival(NOW), polls=tuple(polls[:3]))) == set()
     assert faults(records(arrival(NOW), polls=tuple(polls))) == {"polled faster than the limit"}
+
+
+def test_a_destination_that_every_job_goes_to_is_owed_each_of_them_under_an_id_of_its_own() -> None:
+    seen = records(arrival(NOW), replace(arrival(NOW, name="dlv_2"), place=Place.NAMED))
+    seen.callbacks = (Place.CALLBACK, Place.NAMED)
+
+    assert faults(seen) == set()
+    assert untold(seen) == 0
+    seen.arrivals.pop()
+    assert faults(seen) == {"lost"}
+    assert untold(seen) == 1
+
+
+def message(at: float, *lines: str, reply: Reply = Reply.TAKEN) -> Arrival:
+    """Return a message to Slack, laid out in blocks."""
+    blocks = [{"type": "section", "text": {"type": "plain_text", "text": line}} for line in lines]
+    return Arrival(at, {}, json.dumps({"text": lines[0], "blocks": blocks}).encode(), reply, Place.SLACK)
+
+
+def chatted(*messages: Arrival, jobs: int = 1, kills: tuple[float, ...] = ()) -> Records:
+    """Return records of completed jobs that Slack is to be told of, and Discord is not."""
+    names = [f"job-{number}" for number in range(1, jobs + 1)]
+    return Records(
+        jobs={name: Job("getimg", name, "completed", Place.SLACK) for name in names},
+        accepted=dict.fromkeys(names, "wat_1"),
+        arrivals=list(messages),
+        kills=[Kill(at, Aim.TELL) for at in kills],
+        callbacks=(),
+    )
+
+
+ONE = ("getimg job completed", "Job: job-1")
+MANY = ("4 jobs ended: 4 completed", "getimg job completed · job-1\ngetimg job completed · job-2", "2 more: relay ls")
+
+
+def test_a_job_that_a_chat_was_told_of_by_name_is_no_fault() -> None:
+    assert faults(chatted(message(NOW, *ONE))) == set()
+
+
+def test_jobs_that_a_message_counts_without_naming_them_are_told_and_no_more_than_those() -> None:
+    assert faults(chatted(message(NOW, *MANY), jobs=4)) == set()
+    assert untold(chatted(message(NOW, *MANY), jobs=4)) == 0
+    assert faults(chatted(message(NOW, *MANY), jobs=5)) == {"lost"}
+    assert untold(chatted(message(NOW, *MANY), jobs=5)) == 1
+
+
+def test_a_job_whose_message_the_chat_refused_is_lost() -> None:
+    assert faults(chatted()) == {"lost"}
+    assert faults(chatted(message(NOW, *ONE, reply=Reply.BUSY))) == {"lost"}
+    assert faults(chatted(message(NOW, *ONE, reply=Reply.BUSY), message(NOW + 1, *ONE))) == set()
+
+
+def test_a_chat_that_is_told_again_needs_a_kill_in_between() -> None:
+    twice = message(NOW, *ONE), message(NOW + 9, *ONE)
+
+    assert faults(chatted(*twice)) == {"sent again although it had been taken"}
+    explained = audit(chatted(*twice, kills=(NOW + 5,)), SECRET)
+    assert not explained.faults
+    assert explained.retold == {Aim.TELL: 1}
+
+
+def test_a_chat_must_be_told_the_right_outcome_of_its_own_jobs() -> None:
+    assert faults(chatted(message(NOW, "getimg job failed", "Job: job-1"))) == {"told the wrong outcome"}
+    mixed = "2 jobs ended: 1 completed, 1 failed", "getimg job failed · job-1\ngetimg job completed · job-2"
+    assert faults(chatted(message(NOW, *mixed), jobs=2)) == {"told the wrong outcome"}
+    others = chatted(replace(message(NOW, *ONE), place=Place.DISCORD))
+    assert faults(others) == {"lost", "told a chat of another's job"}
