@@ -15,6 +15,7 @@ MEASURES = {
     "polls": polls.measure,
     "callbacks": callbacks.measure,
     "adds": adds.measure,
+    "batches": adds.measure_batches,
     "latency": latency.measure,
     "scaling": scaling.measure,
     "overload": overload.measure,

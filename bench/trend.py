@@ -18,4 +18,4 @@ class Trend:
         times, figures = zip(*points, strict=True)
         slope = linear_regression(times, figures).slope
         level = min(figures) == max(figures)
-        return cls(slope, 1.0 if level else correlation(times, figures) ** 2)
+        return cls(slope, 1.0 if level else min(correlation(times, figures) ** 2, 1.0))

@@ -8,16 +8,15 @@ commit; the echo stores nothing.
 import itertools
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path
 
 from bench.loopback.client import load, post
 from bench.loopback.echo import echoing
 from bench.loopback.processes import Child
 from bench.measures.ground import PROVIDER, TOKEN, configure, folder, served
 from bench.measures.options import Options
-from bench.pairing import Comparison, Side, Stopwatch, Take, rounds, section
+from bench.pairing import Comparison, Round, Side, Stopwatch, Take, rounds, section
 from bench.report import Section
 
 _CONNECTIONS = 32
@@ -26,27 +25,41 @@ _BATCH = 1000
 _TARGET = 0.5
 _NOWHERE = "http://127.0.0.1:9"
 
+Make = Callable[[int, Iterator[int]], list[bytes]]
+"""Returns so many requests, whose jobs have the next numbers."""
+
 
 async def measure(options: Options) -> list[Section]:
-    """Add single watches and batches."""
+    """Add watches one by one."""
+    turns = await _compare(options, options.count(4000), _singles, 1, _CONNECTIONS)
+    comparison = Comparison("POST /v1/watches, durable", "bare aiohttp echo", turns, _TARGET)
+    return [section("Adds", str(__doc__), [comparison])]
+
+
+async def measure_batches(options: Options) -> list[Section]:
+    """Add watches by the thousand."""
+    turns = await _compare(options, options.count(20), _batches, _BATCH, _BATCH_CONNECTIONS)
+    comparison = Comparison(f"POST /v1/watches/batch of {_BATCH:,}, watches", "bare aiohttp echo", turns)
+    how = "The same with batches, counted in watches; 20,000 a second are wanted."
+    return [section("Adds in batches", how, [comparison])]
+
+
+async def _compare(
+    options: Options, requests: int, make: Make, watches_each: int, connections: int
+) -> tuple[Round, ...]:
+    numbers = itertools.count()
+
+    def side(of: Child) -> Side:
+        return lambda: _add(of, make(requests, numbers), watches_each, connections)
+
     with folder() as path:
-        port, numbers = configure(path, _NOWHERE), itertools.count()
+        port = configure(path, _NOWHERE)
         async with served(path, port, profile=options.profile) as relay, echoing() as echo:
-            singles, batches = options.count(4000), options.count(20)
-
-            def side(of: Child, *, batched: bool) -> Side:
-                if batched:
-                    return lambda: _add(of, _batches(batches, numbers), _BATCH, _BATCH_CONNECTIONS)
-                return lambda: _add(of, _singles(singles, numbers), 1, _CONNECTIONS)
-
-            one = await rounds(options.rounds, side(relay, batched=False), side(echo, batched=False))
-            many = await rounds(options.rounds, side(relay, batched=True), side(echo, batched=True))
-        _check(path, options, singles, batches * _BATCH)
-    comparisons = [
-        Comparison("POST /v1/watches, durable", "bare aiohttp echo", one, _TARGET),
-        Comparison(f"POST /v1/watches/batch of {_BATCH:,}, watches", "bare aiohttp echo", many),
-    ]
-    return [section("Adds", str(__doc__), comparisons)]
+            turns = await rounds(options.rounds, side(relay), side(echo))
+        with closing(sqlite3.connect(path / "relay.db")) as database:
+            (stored,) = database.execute("SELECT count(*) FROM watches").fetchone()
+    assert stored == (options.rounds + 1) * requests * watches_each, "not everything that was accepted was stored"
+    return turns
 
 
 async def _add(of: Child, requests: list[bytes], watches_each: int, connections: int) -> Take:
@@ -73,10 +86,3 @@ def _watch(number: int) -> dict[str, object]:
         "callback_url": f"{_NOWHERE}/hooks/relay",
         "metadata": {"order": str(number)},
     }
-
-
-def _check(path: Path, options: Options, singles: int, batched: int) -> None:
-    """See that everything which was answered for is in the database."""
-    with closing(sqlite3.connect(path / "relay.db")) as database:
-        (stored,) = database.execute("SELECT count(*) FROM watches").fetchone()
-    assert stored == (options.rounds + 1) * (singles + batched), stored

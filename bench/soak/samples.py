@@ -1,10 +1,11 @@
 """What the daemon takes up, and whether that grows."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, pstdev
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
@@ -16,7 +17,8 @@ _WARM_UP = 1 / 3
 """This share of the time comes before the daemon is judged."""
 _EDGE = 0.1
 _GROWTH = 0.1
-"""More than this, over the time that is judged, is growth."""
+_SCATTERS = 2.0
+"""Growth, over the time that is judged, is more than this share of the mean, and than it goes up and down anyway."""
 _HEADER = ("what", "after warm-up", "at the end", "slope per hour", "growth, in all", "verdict")
 
 
@@ -56,22 +58,28 @@ async def look(session: aiohttp.ClientSession, url: str, pid: int, database: Pat
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How one figure went, once warmed up; `growth` is by the line, as a share of the mean."""
+    """How one figure went, once warmed up, by its line: `growth` and the `scatter` around it are shares of the mean."""
 
     name: str
     first: float
     last: float
     per_hour: float
     growth: float
+    scatter: float
 
     @property
     def flat(self) -> bool:
         """Whether it does not grow."""
-        return self.growth <= _GROWTH
+        return self.growth <= max(_GROWTH, _SCATTERS * self.scatter)
 
     def row(self) -> tuple[str, ...]:
         """Return the cells of the table."""
-        figures = (number(self.first), number(self.last), f"{self.per_hour:+,.4g}", f"{self.growth:+.1%}")
+        figures = (
+            number(self.first),
+            number(self.last),
+            f"{self.per_hour:+,.4g}",
+            f"{self.growth:+.1%}, ±{self.scatter:.1%}",
+        )
         return (self.name.replace("_", " "), *figures, "flat" if self.flat else "GROWS")
 
 
@@ -85,9 +93,10 @@ def _course(name: str, warm: Sequence[Sample]) -> Course:
     points = [(sample.at, float(getattr(sample, name))) for sample in warm]
     figures = [figure for _, figure in points]
     edge = max(int(len(points) * _EDGE), 1)
-    slope = Trend.of(points).per_s
-    growth = slope * (points[-1][0] - points[0][0]) / max(fmean(figures), 1.0)
-    return Course(name, fmean(figures[:edge]), fmean(figures[-edge:]), slope * 3600, growth)
+    trend, mean = Trend.of(points), max(fmean(figures), 1.0)
+    growth = trend.per_s * (points[-1][0] - points[0][0]) / mean
+    scatter = pstdev(figures) * math.sqrt(1 - trend.straightness) / mean
+    return Course(name, fmean(figures[:edge]), fmean(figures[-edge:]), trend.per_s * 3600, growth, scatter)
 
 
 def section(samples: Sequence[Sample]) -> Section:
