@@ -94,14 +94,21 @@ def allowed_calls(lines: Sequence[str]) -> frozenset[str]:
     return allowed
 
 
+def within(kind: int, limit: int) -> int:
+    """Return a limit, or what this user may have of it."""
+    _, hard = resource.getrlimit(kind)
+    return limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+
+
 def confine(unit: Mapping[str, Sequence[str]]) -> None:
     """Apply what a process can apply to itself; what needs mounts, users or control groups is left to systemd."""
     calls = allowed_calls(unit["SystemCallFilter"])
     libc = ctypes.CDLL(None, use_errno=True)
     for name, values in unit.items():
         if name.startswith("Limit"):
-            limit = int(values[-1])
-            resource.setrlimit(getattr(resource, f"RLIMIT_{name.removeprefix('Limit')}"), (limit, limit))
+            kind = getattr(resource, f"RLIMIT_{name.removeprefix('Limit')}")
+            limit = within(kind, int(values[-1]))
+            resource.setrlimit(kind, (limit, limit))
     os.umask(int(unit["UMask"][-1], 8))
     if unit["CapabilityBoundingSet"] == [""]:
         _drop_capabilities(libc)
