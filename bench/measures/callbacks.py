@@ -53,12 +53,12 @@ async def measure(options: Options) -> list[Section]:
         async with serving() as server:
             configure(path, server.url)
             async with daemon(path) as life:
-                watches = await _have_due(life, server.port, each, turns=options.rounds + 1)
+                watches = await have_due(life, server.port, each, turns=options.rounds + 1)
                 requests = _requests(life, watches, server.port)
                 async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
                     turns = await rounds(
                         options.rounds,
-                        lambda: _deliver_all(life, each),
+                        lambda: deliver_all(life, each),
                         lambda: _post_all(session, requests),
                         profile,
                     )
@@ -66,7 +66,7 @@ async def measure(options: Options) -> list[Section]:
     return [section("Callbacks", str(__doc__), [comparison])]
 
 
-async def _have_due(life: Daemon, port: int, each: int, turns: int) -> list[Watch]:
+async def have_due(life: Daemon, port: int, each: int, turns: int) -> list[Watch]:
     """End jobs, so that with every step of the clock the callbacks of as many are due; return the last watches."""
     now, job_ids = time.time(), (f"req-{number:08d}" for number in itertools.count())
     for turn in range(turns):
@@ -84,7 +84,8 @@ def endings(watches: list[Watch], at: float) -> list[Ending]:
     ]
 
 
-async def _deliver_all(life: Daemon, each: int) -> Take:
+async def deliver_all(life: Daemon, each: int) -> Take:
+    """Make the callbacks of the next step due, and wait until all are settled."""
     before = settled(life)
     await life.engine.set_back(_STEP_S)
     watch = Stopwatch()
