@@ -1,10 +1,7 @@
 """The address guard: every address is held against the policy before a socket connects to it."""
 
-import asyncio
 import errno
-import os
 import socket
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from functools import partial
 
@@ -13,6 +10,7 @@ from aiohttp.connector import AddrInfoType
 
 from relay.core.address import AddressPolicy, host_name
 from relay.transport.faults import ForbiddenAddress
+from relay.transport.threads import Threads
 
 _named: ContextVar[str | None] = ContextVar("host of the request under way", default=None)
 
@@ -45,18 +43,14 @@ class Guard(AbstractResolver):
         servers never answer hold up nobody else's.
         """
         self._policy = policy
-        self._threads = ThreadPoolExecutor(lookups, thread_name_prefix="resolver")
+        self._threads = Threads(lookups, "resolver")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """Return the addresses of `host`; raises OSError where it has none, and ForbiddenAddress."""
         look_up = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
-        try:
-            looking = asyncio.get_running_loop().run_in_executor(self._threads, look_up)
-        except RuntimeError as error:  # no thread can be started
-            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from error
-        found = await looking
+        found = await self._threads.run(look_up)
         for _, _, _, _, address in found:
             self._check(str(address[0]), host)
         return [
@@ -84,8 +78,7 @@ class Guard(AbstractResolver):
                 raise ForbiddenAddress(errno.EACCES, "the host is neither a name nor an address") from None
 
     async def close(self) -> None:
-        """Look up no more names."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """See AbstractResolver; nothing is held that would have to be given back."""
 
     def socket(self, info: AddrInfoType) -> socket.socket:
         """Return a socket that is about to be connected; raises ForbiddenAddress."""

@@ -9,13 +9,13 @@ import asyncio
 import json
 import logging
 import re
-import threading
-from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from relay.core.errors import ExtraMissing, RelayError
 from relay.core.http import Fault, Request, Response, TransportError
 from relay.core.text import one_line
+from relay.transport.threads import Threads
 
 if TYPE_CHECKING:
     import apprise
@@ -33,45 +33,31 @@ class ServiceTransport:
     """
 
     def __init__(self) -> None:
-        self._places = asyncio.Semaphore(_MOST_THREADS)
+        self._threads = Threads(_MOST_THREADS, "apprise")
 
     async def send(self, request: Request, *, timeout_s: float, max_body: int) -> Response:
         """See Transport; an answer has no body, because Apprise tells of none."""
         try:
             async with asyncio.timeout(timeout_s):
-                await self._places.acquire()
-                refusal = await asyncio.shield(self._started(request, timeout_s))
+                refusal = await self._threads.run(partial(_refusal, request, timeout_s))
         except TimeoutError:
             raise TransportError(Fault.TIMEOUT, f"no answer within {timeout_s:g} s") from None
         if refusal is not None:
             raise TransportError(Fault.REFUSED, refusal)
         return Response(200)
 
-    def _started(self, request: Request, timeout_s: float) -> "asyncio.Future[str | None]":
-        """Start a thread that notifies, and gives its place back; return what tells why it failed, None if not."""
-        loop = asyncio.get_running_loop()
-        told: asyncio.Future[str | None] = loop.create_future()
-
-        def finish(refusal: str | None) -> None:
-            self._places.release()
-            told.set_result(refusal)
-
-        def work() -> None:
-            try:
-                refusal = _notify(request, timeout_s)
-            except Exception as error:  # noqa: BLE001  a plugin of others: whatever it raises, the attempt failed
-                refusal = type(error).__name__
-            with suppress(RuntimeError):  # the daemon has stopped meanwhile
-                loop.call_soon_threadsafe(finish, refusal)
-
-        threading.Thread(target=work, name="apprise", daemon=True).start()
-        return told
-
 
 def check_service(url: str) -> None:
     """Raise RelayError for a URL that Apprise can do nothing with, and ExtraMissing without Apprise."""
     if _service(url) is None:
         raise RelayError("Apprise knows no service with a URL of this form; see its list of services")
+
+
+def _refusal(request: Request, timeout_s: float) -> str | None:
+    try:
+        return _notify(request, timeout_s)
+    except Exception as error:  # noqa: BLE001  a plugin of others: whatever it raises, the attempt failed
+        return type(error).__name__
 
 
 def _notify(request: Request, timeout_s: float) -> str | None:
