@@ -76,7 +76,7 @@ def test_a_queue_of_fixed_looks_costs_what_the_total_duration_says() -> None:
 def test_what_is_integrated_is_what_happens_to_jobs_that_are_watched(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Jobs followed by the daemon's own decisions cost what the integrals say, within three standard errors of 1,000."""
+    """Jobs followed by the daemon's own decisions cost what the integrals say, within three standard errors."""
     shape, terms, random = SHAPES[name], Terms(lag_s=2.0), Random(1)
     (experience,) = islice(history(shape, 0, terms), 60, 61)
     monkeypatch.setattr(experience, "learn", lambda *_, **__: None)
