@@ -305,21 +305,19 @@ async def configure_wrongly(witness: Witness, relay: RelayProcess, folder: Path)
     """Give the running daemon, and one that starts, configurations with secrets where they must not be."""
     path = folder / "config.toml"
     sound = path.read_text()
-    wrong = {
-        "inline": sound.replace('api_key = { file = "key" }', f'api_key = "{INLINE}"'),
-        "unclosed": sound.replace('api_key = { file = "key" }', f'api_key = "{INLINE}'),
-        "inline url": sound.replace('url = { file = "slack" }', f'url = "https://hooks.slack.com/services/{INLINE}"'),
-        "unknown key": sound.replace("[log]", f'[log]\npassword = "{INLINE}"'),
-    }
-    for text in wrong.values():
+    key, url = 'api_key = { file = "key" }', 'url = { file = "slack" }'
+    inline = sound.replace(key, f'api_key = "{INLINE}"').replace("[log]", f'[log]\npassword = "{INLINE}"')
+    inline = inline.replace(url, f'url = "https://hooks.slack.com/services/{INLINE}"')
+    for text in (inline, sound.replace(key, f'api_key = "{INLINE}')):
         path.write_text(text)
         await refuse(witness, relay, path)
     path.write_text(sound)
-    for name in ("own-secret", "slack", "heartbeat", "key"):
-        kept = (folder / name).read_text()
+    kept = {name: (folder / name).read_text() for name in ("own-secret", "slack", "heartbeat", "key", "proxy")}
+    for name in kept:
         (folder / name).write_text(f"ht!p:/{MALFORMED}\x01\n{MALFORMED}")
-        await refuse(witness, relay, path)
-        (folder / name).write_text(kept)
+    await refuse(witness, relay, path)
+    for name, text in kept.items():
+        (folder / name).write_text(text)
     await witness.command("reload")
 
 
