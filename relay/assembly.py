@@ -90,6 +90,7 @@ def followed(settings: Config, pollers: Mapping[str, Poller]) -> dict[str, Follo
             rate=poller.account.rate,
             deadline_s=deadline_s(settings, name),
             wake=poller.wakeup.set,
+            planned=poller.planned,
         )
         for name, poller in pollers.items()
     }

@@ -136,6 +136,11 @@ class Poller:
         self._standing = replace(self._standing, rest_until=self._standing.rest_until - seconds)
         self.wakeup.set()
 
+    def planned(self, next_poll_at: float) -> None:
+        """Have the loop look in time for a poll that was planned while it slept."""
+        if next_poll_at < self._looks_at:
+            self.wakeup.set()
+
     def stop(self) -> None:
         """Claim no more; `run` returns when what is under way is done."""
         self._stopping = True
@@ -374,7 +379,7 @@ class Poller:
         if await self._store.record_overdue(transition, event, targets, now):
             self._log.info("overdue.told", watch_id=watch.id, job_id=watch.job.id, usual_s=round(usual_s, 1))
             self._on_event()
-        self._planned(transition.next_poll_at)
+        self.planned(transition.next_poll_at)
         return True
 
     async def _go_on(self, watch: Watch, transition: Continue, now: float) -> None:
@@ -396,14 +401,9 @@ class Poller:
             while self._unwritten:
                 batch, self._unwritten = self._unwritten, []
                 await self._store.record_polls(batch, now)
-                self._planned(min(transition.next_poll_at for transition in batch))
+                self.planned(min(transition.next_poll_at for transition in batch))
         finally:
             self._writing = False
-
-    def _planned(self, next_poll_at: float) -> None:
-        """Have the loop look in time for a poll that was planned while it slept."""
-        if next_poll_at < self._looks_at:
-            self.wakeup.set()
 
     async def _end(self, watch: Watch, transition: End, taught: Lessons, now: float) -> None:
         seen, unsaved = transition.observation, self.experience.take()

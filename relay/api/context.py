@@ -22,7 +22,10 @@ from relay.signals import EndSignals, News
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """A provider as the API needs it: its rules, what is expected of its jobs, and its loop's wake-up."""
+    """A provider as the API needs it: its rules, what is expected of its jobs, and its loop.
+
+    `wake` lets that look at once, `planned` in time for a poll at an instant.
+    """
 
     provider: Provider
     following: Following
@@ -30,6 +33,7 @@ class Followed:
     rate: Rate | None
     deadline_s: float
     wake: Callable[[], None]
+    planned: Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True)

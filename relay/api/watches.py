@@ -1,14 +1,15 @@
 """/v1/watches."""
 
-import difflib
+import math
 from collections.abc import Sequence
 
 from aiohttp import web
 from pydantic import ValidationError
 
+from relay.api.admission import Admission
 from relay.api.answers import BatchAccepted, BatchRefused, BatchShown, WatchPage, WatchShown
 from relay.api.auth import Caller, caller_of
-from relay.api.context import CONTEXT, Context, Followed
+from relay.api.context import CONTEXT, Context
 from relay.api.problems import ApiProblem, Problem
 from relay.api.repetition import unless_known
 from relay.api.requests import (
@@ -18,22 +19,17 @@ from relay.api.requests import (
     WatchesQuery,
     WatchQuery,
     WatchRequest,
-    deadline_of,
     invalid,
     past_moment,
     read_json,
     read_query,
 )
 from relay.api.views import explanation_json, watch_json
-from relay.core import ids
-from relay.core.errors import InvalidValue, NotFound
+from relay.core.errors import NotFound
 from relay.core.explanation import Surroundings, eta, explain, explain_orphan
-from relay.core.observation import Job
-from relay.core.outlook import Lifetime, outlook
 from relay.core.ports import Added, DeliveryFilter, WatchFilter, WatchView
-from relay.core.schedule import demand, next_poll
 from relay.core.standing import Standing
-from relay.core.watch import NewWatch, Target
+from relay.core.watch import NewWatch
 
 MAX_WAIT_S = 60.0
 _RECHECK_S = 5.0
@@ -47,10 +43,10 @@ async def add(request: web.Request) -> web.Response:
     wanted = await read_json(request, WatchRequest, MAX_BODY)
     if wanted.callback_url is not None:
         await context.look_up([wanted.callback_url])
-    new = new_watch(wanted, context, caller)
+    new = Admission(context, caller, 1).watch(wanted)
     (added,) = await _store(context, [new])
     _check_owner(added, caller)
-    view = await context.store.watch(added.watch.id)
+    view = WatchView(added.watch, new.targets) if added.created else await context.store.watch(added.watch.id)
     return web.json_response(
         shown(context, view),
         status=201 if added.created else 200,
@@ -63,11 +59,12 @@ async def add_batch(request: web.Request) -> web.Response:
     context, caller = request.app[CONTEXT], caller_of(request)
     batch = await read_json(request, BatchRequest, MAX_BATCH_BODY)
     await context.look_up({url for item in batch.watches if isinstance(url := item.get("callback_url"), str)})
+    admission = Admission(context, caller, len(batch.watches))
     results: list[BatchRefused | None] = []
     accepted: list[NewWatch] = []
     for item in batch.watches:
         try:
-            accepted.append(new_watch(WatchRequest.model_validate(item), context, caller))
+            accepted.append(admission.watch(WatchRequest.model_validate(item)))
             results.append(None)
         except (ApiProblem, ValidationError) as error:
             problem = error if isinstance(error, ApiProblem) else invalid(error)
@@ -91,87 +88,16 @@ def _batch_item(added: Added, caller: Caller) -> BatchAccepted | BatchRefused:
 
 async def _store(context: Context, new: Sequence[NewWatch]) -> list[Added]:
     added = await context.store.add_watches(new, context.clock.now())
-    for provider in {watch.provider for watch in new} & context.providers.keys():
-        context.providers[provider].wake()
+    due: dict[str, float] = {}
+    for watch in new:
+        due[watch.provider] = min(watch.next_poll_at, due.get(watch.provider, math.inf))
+    for provider, next_poll_at in due.items():
+        if provider in context.providers:
+            context.providers[provider].planned(next_poll_at)
     if any(item.watch.status.terminal for item in added):
         context.wake_dispatcher()
     context.metrics.watches_added.inc(sum(item.created for item in added))
     return added
-
-
-def new_watch(wanted: WatchRequest, context: Context, caller: Caller) -> NewWatch:
-    """Return the watch that a request asks for.
-
-    Raises ApiProblem with every field that is not valid.
-    """
-    errors: list[InvalidValue] = []
-    now = context.clock.now()
-    followed = context.providers.get(wanted.provider)
-    job, deadline = Job(wanted.job_id, dict(wanted.params)), now
-    if followed is None:
-        errors.append(InvalidValue("provider", _not_configured(wanted.provider, context.providers)))
-    else:
-        try:
-            job = followed.provider.check(job)
-        except InvalidValue as error:
-            errors.append(error)
-        try:
-            deadline = deadline_of(wanted.deadline, followed.deadline_s, now)
-        except InvalidValue as error:
-            errors.append(error)
-    targets = _targets(wanted, context, errors)
-    if errors or followed is None:
-        raise ApiProblem.of_fields(errors)
-    next_poll_at, asked = _first_poll(followed, now, deadline, context.entropy.sample())
-    return NewWatch(
-        id=ids.watch_id(now, context.entropy.bytes(ids.ENTROPY_BYTES)),
-        provider=wanted.provider,
-        job=job,
-        deadline=deadline,
-        next_poll_at=next_poll_at,
-        demand=asked,
-        targets=targets,
-        metadata=wanted.metadata,
-        owner=caller.owner,
-    )
-
-
-def _targets(wanted: WatchRequest, context: Context, errors: list[InvalidValue]) -> tuple[Target, ...]:
-    targets: list[Target] = []
-    for index, name in enumerate(wanted.destinations):
-        if name in context.destinations:
-            targets.append(context.destinations[name].target)
-        else:
-            errors.append(InvalidValue(f"destinations.{index}", _not_configured(name, context.destinations)))
-    if wanted.callback_url is not None:
-        try:
-            targets.append(context.callback_target(wanted.callback_url))
-        except InvalidValue as error:
-            errors.append(error)
-    return tuple(targets)
-
-
-def _first_poll(followed: Followed, now: float, deadline: float, sample: float) -> tuple[float, float]:
-    """Return when a new watch is polled first, and what it asks of its budget until then."""
-    expectations = followed.expectations
-    expected = outlook(Lifetime(began_at=now), None, expectations, now)
-    moment = next_poll(
-        expected,
-        followed.following.bounds,
-        expectations.contention,
-        now=now,
-        deadline=deadline,
-        hint_s=None,
-        sample=sample,
-    )
-    return moment, demand(expected, moment - now)
-
-
-def _not_configured(name: str, known: Sequence[str] | object) -> str:
-    names = sorted(known) if isinstance(known, dict) else []
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f'; did you mean "{close[0]}"?' if close else f"; configured: {', '.join(names) or 'none'}"
-    return f'"{name}" is not configured{hint}'
 
 
 async def list_watches(request: web.Request) -> web.Response:

@@ -1,5 +1,6 @@
 """What a poll told us, in one vocabulary for all providers."""
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -136,6 +137,7 @@ class Trouble:
 Answer = Observation | Trouble
 
 JOB_ID_LIMIT = 512
+_ID = re.compile(r"[A-Za-z0-9._:~=@+,-]+")
 
 
 def check_id(field_name: str, value: str) -> str:
@@ -148,9 +150,10 @@ def check_id(field_name: str, value: str) -> str:
         raise InvalidValue(field_name, "must not be empty")
     if len(value) > JOB_ID_LIMIT:
         raise InvalidValue(field_name, f"is longer than {JOB_ID_LIMIT} characters")
-    for character in value:
-        if not (character.isascii() and (character.isalnum() or character in "-_.:~=@+,")):
-            raise InvalidValue(field_name, f"must not contain {character!r}")
+    allowed = _ID.match(value)
+    end = allowed.end() if allowed else 0
+    if end < len(value):
+        raise InvalidValue(field_name, f"must not contain {value[end]!r}")
     if ".." in value or value == ".":
         raise InvalidValue(field_name, 'must not contain ".."')
     return value

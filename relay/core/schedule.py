@@ -97,10 +97,31 @@ def next_poll(
     The deadline, while ahead, is never overslept.  `sample` is uniform in
     [0, 1).
     """
+    best_s = best_interval_s(outlook, bounds, terms)
+    soonest_s = max(outlook.soonest_s, hint_s or 0.0)
+    return within_bounds(best_s, bounds, terms, now=now, deadline=deadline, soonest_s=soonest_s, sample=sample)
+
+
+def best_interval_s(outlook: Outlook, bounds: Bounds, terms: Contention) -> float:
+    """Return the seconds after which the law would look again, at most the longest that is allowed."""
     price = max(price_of_lag(outlook.hazard, bounds.detection_lag_s), terms.price)
     longest = max(bounds.max_interval_s, terms.longest_s)
-    interval = min(best_next_age(outlook.hazard, outlook.age_s, price) - outlook.age_s, longest)
-    interval = max(interval * (1 + _SPREAD * (sample - 0.5)), outlook.soonest_s, hint_s or 0.0, bounds.min_interval_s)
+    return min(best_next_age(outlook.hazard, outlook.age_s, price) - outlook.age_s, longest)
+
+
+def within_bounds(
+    best_s: float,
+    bounds: Bounds,
+    terms: Contention,
+    *,
+    now: float,
+    deadline: float,
+    sample: float,
+    soonest_s: float = 0.0,
+) -> float:
+    """Return the instant of a poll that the law wants after `best_s`: spread, and within everything that limits it."""
+    longest = max(bounds.max_interval_s, terms.longest_s)
+    interval = max(best_s * (1 + _SPREAD * (sample - 0.5)), soonest_s, bounds.min_interval_s)
     return _before_deadline(now + min(interval, longest), now, deadline)
 
 

@@ -107,6 +107,23 @@ class Watch:
         )
 
 
+def begun(new: NewWatch, now: float) -> Watch:
+    """Return the watch that a request becomes when it is stored at `now`."""
+    return Watch(
+        id=new.id,
+        provider=new.provider,
+        job=new.job,
+        status=Status.QUEUED,
+        created_at=now,
+        deadline=new.deadline,
+        next_poll_at=new.next_poll_at,
+        demand=new.demand,
+        metadata=new.metadata,
+        model=new.model,
+        owner=new.owner,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Following:
     """How a provider's jobs are followed: how long they are said to take, the bounds of polling, and patience."""

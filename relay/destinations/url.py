@@ -11,6 +11,7 @@ from yarl import URL
 from relay.core.headers import basic_authorization
 
 _ASCII = "".join(map(chr, range(0x21, 0x7F)))
+_AUTHORITY_END = re.compile(r"[/?#]")
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]*|[0-9]+")
 _IPV4_BYTES = 4
 
@@ -32,8 +33,8 @@ class Parts:
 def split(url: str) -> Parts:
     """Return the pieces of `url` (RFC 3986, section 3); never raises."""
     scheme, _, remainder = url.partition("://")
-    end = next((place for place, character in enumerate(remainder) if character in "/?#"), len(remainder))
-    authority, rest = remainder[:end], remainder[end:]
+    authority = _AUTHORITY_END.split(remainder, maxsplit=1)[0]
+    rest = remainder[len(authority) :]
     userinfo, at, location = authority.rpartition("@")
     closing = location.find("]") if location.startswith("[") else -1
     colon = location.find(":", closing + 1)

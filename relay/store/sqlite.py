@@ -34,7 +34,7 @@ from relay.core.ports import (
     WatchView,
 )
 from relay.core.standing import Standing
-from relay.core.watch import Continue, NewWatch, Target, Watch
+from relay.core.watch import Continue, NewWatch, Target, Watch, begun
 from relay.store import rows
 from relay.store.conditions import apply_finding, enable_lane, release_due
 from relay.store.connection import Connection
@@ -95,7 +95,7 @@ class SqliteStore:
         """See Store."""
 
         def write(transaction: Transaction) -> list[Added]:
-            transaction.many("insert_watch", (rows.new_watch(watch, now) for watch in new))
+            created = transaction.many("insert_watch", (rows.new_watch(watch, now) for watch in new))
             transaction.many(
                 "insert_target",
                 (
@@ -104,10 +104,12 @@ class SqliteStore:
                     for target in watch.targets
                 ),
             )
-            jobs = rows.text([[watch.provider, watch.job.id] for watch in new])
-            found = [rows.watch(row) for row in transaction.fetch("watches_of_jobs", jobs=jobs)]
-            stored = {(watch.provider, watch.job.id): watch for watch in found}
-            added = [(request, stored[request.provider, request.job.id]) for request in new]
+            known: dict[tuple[str, str], Watch] = {}
+            if created < len(new):
+                jobs = rows.text([[watch.provider, watch.job.id] for watch in new])
+                found = map(rows.watch, transaction.fetch("watches_of_jobs", jobs=jobs))
+                known = {(watch.provider, watch.job.id): watch for watch in found}
+            added = [(request, known.get((request.provider, request.job.id)) or begun(request, now)) for request in new]
             late = [(watch, request.targets) for request, watch in added if watch.status.terminal and request.targets]
             if late:
                 self._tell_late(transaction, late, now)

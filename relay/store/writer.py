@@ -38,9 +38,9 @@ class Transaction:
         """Run a named query and return its rows."""
         return self._database.execute(queries()[name], params).fetchall()
 
-    def many(self, name: str, rows: Iterable[Params]) -> None:
-        """Run a named statement once per row."""
-        self._database.executemany(queries()[name], rows)
+    def many(self, name: str, rows: Iterable[Params]) -> int:
+        """Run a named statement once per row; return how many rows of the database that changed."""
+        return self._database.executemany(queries()[name], rows).rowcount
 
 
 Write = Callable[[Transaction], T]

@@ -50,6 +50,13 @@ class TestAdding:
         assert (status, again["id"]) == (200, watch["id"])
         assert await api.stored() == 1
 
+    async def test_the_answer_to_a_new_watch_is_what_is_stored(self, api: Api) -> None:
+        _, told = await api.add(destinations=["ops", "ops"], callback_url="https://hook.example/a", metadata={"a": "b"})
+
+        _, stored = await api.call("GET", f"/v1/watches/{told['id']}")
+
+        assert told == stored
+
     async def test_a_destination_added_after_the_end_is_told_at_once(self, api: Api) -> None:
         _, watch = await api.add()
         await api.end(str(watch["id"]), Observation(Status.COMPLETED, "done"))

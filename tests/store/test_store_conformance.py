@@ -129,6 +129,22 @@ class TestAdding:
             metadata={"order": "1"},
         )
 
+    async def test_what_is_told_of_a_new_watch_is_what_was_stored(self, store: Store) -> None:
+        wanted = new(demand=0.5, model="seed-1", owner="shop")
+
+        (told,) = await store.add_watches([wanted], NOW)
+
+        assert told.watch == (await store.watch(wanted.id)).watch
+
+    async def test_a_batch_of_known_and_new_jobs_tells_which_is_which(self, store: Store) -> None:
+        first, second, again = new(1), new(2), replace(new(3), job=Job("req-1"))
+        await added(store, first)
+
+        told = await store.add_watches([second, again], NOW + 9)
+
+        assert [(item.watch.id, item.created) for item in told] == [(second.id, True), (first.id, False)]
+        assert told[1].watch.created_at == NOW
+
     async def test_a_watch_is_found_by_provider_and_job(self, store: Store) -> None:
         (watch,) = await added(store, new())
 

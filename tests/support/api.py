@@ -73,7 +73,13 @@ class Api:
             news=self.news,
             providers={
                 "plain": Followed(
-                    PlainProvider(), following, self.experience, None, 600.0, lambda: self.woken.append("poller")
+                    PlainProvider(),
+                    following,
+                    self.experience,
+                    None,
+                    600.0,
+                    wake=lambda: self.woken.append("poller"),
+                    planned=lambda _moment: self.woken.append("poller"),
                 )
             },
             routes=[Route((OPS,), statuses=frozenset({Status.FAILED}))],
