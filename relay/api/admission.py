@@ -69,7 +69,8 @@ class Admission:
         return self._entropy[start : start + ids.ENTROPY_BYTES]
 
     def _targets(self, wanted: WatchRequest, errors: list[InvalidValue]) -> tuple[Target, ...]:
-        context, targets = self._context, dict[str, Target]()
+        context = self._context
+        targets: dict[str, Target] = {}
         for index, name in enumerate(wanted.destinations):
             if name in context.destinations:
                 targets[name] = context.destinations[name].target

@@ -10,6 +10,8 @@ import hashlib
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32, which has no i, l, o and u to misread."""
 
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
+
 ENTROPY_BYTES = 10
 
 
@@ -39,6 +41,6 @@ def _digest(*parts: str) -> str:
 
 
 def _base32(data: bytes) -> str:
+    """Return 16 bytes as 26 characters, two at a time."""
     number = int.from_bytes(data, "big")
-    length = -(-len(data) * 8 // 5)
-    return "".join(_ALPHABET[number >> (5 * place) & 31] for place in range(length - 1, -1, -1))
+    return "".join([_PAIRS[number >> place & 1023] for place in range(120, -1, -10)])

@@ -17,6 +17,7 @@ from relay.core.watch import Continue, NewWatch, Target, Watch
 from relay.store.writer import Row
 
 _BINS = struct.Struct(f"<{BINS}d")
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def watch(row: Row) -> Watch:
@@ -283,4 +284,4 @@ def _any_of(values: frozenset[str] | frozenset[DeliveryState] | frozenset[Status
 
 def text(value: Mapping[str, object] | Sequence[object]) -> str:
     """Return JSON as it is stored."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _encode(value) if value else "{}" if isinstance(value, Mapping) else "[]"
