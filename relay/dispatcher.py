@@ -107,6 +107,8 @@ class Dispatcher:
         self._crowded: dict[str, int] = {}
         """The lanes of which there may be more to claim as soon as there is room, each with its places."""
         self._looks_at = math.inf
+        self._claimed_at = clock.now(), clock.monotonic()
+        """Up to when what is due was looked for last, by both clocks."""
         self._chats = Chats(chats or {})
         self._routes = routes
         self._stopping = False
@@ -159,9 +161,13 @@ class Dispatcher:
         return max(min(idle_s, _LONGEST_WAIT_S), 0.001)
 
     async def _idle_s(self) -> float:
-        """Return how long nothing new falls due, and no chat may be told more."""
+        """Return how long nothing new falls due, and no chat may be told more.
+
+        What came while the claim was under way was not claimed, and counts as new.
+        """
+        claimed_at, claimed_tick = self._claimed_at
+        due, rested = await self._store.next_delivery_due(after=claimed_at), self._chats.next_end(claimed_tick)
         now, monotonic = self._clock.now(), self._clock.monotonic()
-        due, rested = await self._store.next_delivery_due(after=now), self._chats.next_end(monotonic)
         return min(
             _LONGEST_WAIT_S if due is None else due - now, _LONGEST_WAIT_S if rested is None else rested - monotonic
         )
@@ -171,7 +177,8 @@ class Dispatcher:
         if room <= 0:
             self._full = True
             return []
-        now, limits = self._clock.now(), self._chats.limits(self._clock.monotonic())
+        now, monotonic = self._claimed_at = self._clock.now(), self._clock.monotonic()
+        limits = self._chats.limits(monotonic)
         await self._store.release_held(now)
         busy = self._busy.copy()
         due = await self._store.claim_due_deliveries(

@@ -96,6 +96,8 @@ class Poller:
         self._following: set[str] = set()
         self._more_due = False
         """Whether there may be more to claim as soon as there is room."""
+        self._claimed_at = -math.inf
+        """Up to which instant what is due was looked for last."""
         self._looks_at = math.inf
         """When the loop looks again by itself; what falls due before that has to wake it."""
         self._started_at = clock.monotonic()
@@ -199,7 +201,7 @@ class Poller:
             self._contention_due = now + max(_CONTENTION_EVERY_S, (now - started) / _CONTENTION_SHARE)
 
     async def _claim(self) -> list[Watch]:
-        now = self._clock.now()
+        now = self._claimed_at = self._clock.now()
         room = self._room(now)
         if room <= 0:
             self._more_due = True
@@ -255,7 +257,8 @@ class Poller:
 
     async def _idle_s(self) -> float:
         now = self._clock.now()
-        due = await self._store.next_watch_due(self.account.name, after=now)
+        # not after now: what fell due while the claim was under way is in nobody's hands
+        due = await self._store.next_watch_due(self.account.name, after=self._claimed_at)
         waits = [_LONGEST_WAIT_S]
         if due is not None:
             waits.append(due - now)

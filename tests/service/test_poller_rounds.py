@@ -525,3 +525,26 @@ async def test_nobody_hears_of_overdue_jobs_who_did_not_ask(bench: Bench) -> Non
 
     assert (await bench.store.watch(watch_id)).watch.overdue_at is None
     assert await bench.store.events(EventFilter(), after=0, limit=9) == []
+
+
+async def test_a_watch_that_falls_due_while_others_are_claimed_is_claimed_next_and_not_slept_over(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A claim takes time on a busy machine: what comes due meanwhile is neither claimed nor in the future."""
+    await bench.watch("a", says("completed"))
+    bench.clock.advance(0.5)
+    await bench.watch("b", says("completed"))
+    bench.clock.advance(-0.5)
+    claim = bench.store.claim_due_watches
+
+    async def slowly(*arguments: object, **options: object) -> object:
+        claimed = await claim(*arguments, **options)  # type: ignore[arg-type]
+        bench.clock.advance(1.0)
+        return claimed
+
+    monkeypatch.setattr(bench.store, "claim_due_watches", slowly)
+    async with asyncio.TaskGroup() as polls:
+        idle_s = await bench.poller._round(polls)
+
+    assert len(bench.ended) == 1
+    assert idle_s < 0.01
