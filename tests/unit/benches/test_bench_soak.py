@@ -22,7 +22,8 @@ def test_what_grows_after_the_warm_up_is_called_growth_and_what_grew_before_is_n
             files=7,
             threads=2,
             tasks=5,
-            database=1000 + 10 * at,
+            database_in_use=1000 + 10 * at,
+            database_file=1000 + 10 * at,
             write_ahead_log=0,
         )
         for at in range(30)
@@ -30,9 +31,9 @@ def test_what_grows_after_the_warm_up_is_called_growth_and_what_grew_before_is_n
     found = {course.name: course for course in courses(samples)}
     assert found["memory"].flat
     assert found["memory"].growth == pytest.approx(0.0, abs=1e-9)
-    database = found["database"]
+    database = found["database_in_use"]
     assert database.per_hour == pytest.approx(36_000.0)
     assert database.growth == pytest.approx(190 / 1195)
     assert not database.flat
     assert (database.first, database.last) == pytest.approx((1105.0, 1285.0))
-    assert all(found[name].flat for name in ("files", "threads", "tasks", "write_ahead_log"))
+    assert all(found[name].flat for name in ("database_file", "files", "threads", "tasks", "write_ahead_log"))
