@@ -19,8 +19,12 @@ async def _measure(name: str, parent: Path) -> None:
         sys.executable, "-m", "bench", name, "--quick", "--results", str(folder),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    async with asyncio.timeout(100):
-        printed, errors = await process.communicate()
+    try:
+        async with asyncio.timeout(100):
+            printed, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.terminate()
     assert process.returncode == 0, errors.decode()
     sections = json.loads((folder / "results.json").read_text())["sections"]
     assert sections
