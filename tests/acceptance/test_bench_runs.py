@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -24,7 +25,8 @@ async def _measure(name: str, parent: Path) -> None:
             printed, errors = await process.communicate()
     finally:
         if process.returncode is None:
-            process.terminate()
+            process.send_signal(signal.SIGINT)  # upon which it stops its own processes
+            await process.wait()
     assert process.returncode == 0, errors.decode()
     sections = json.loads((folder / "results.json").read_text())["sections"]
     assert sections
