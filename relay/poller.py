@@ -17,7 +17,7 @@ from relay.core.outlook import Contention
 from relay.core.ports import Clock, Ending, Entropy, Provider, Store, Transport
 from relay.core.routing import Route, operator_targets, overdue_targets, routed_targets
 from relay.core.schedule import contention
-from relay.core.standing import Footing, Standing, after_answer, attributed
+from relay.core.standing import Footing, Standing, after_answer, attributed, set_back
 from relay.core.watch import Continue, End, Following, Watch, decide
 from relay.experience import Experience
 from relay.metrics import Metrics
@@ -134,8 +134,8 @@ class Poller:
         self.wakeup.set()
 
     def set_back(self, seconds: float) -> None:
-        """Let a rest end when it would have, after the wall clock was set back and the store with it."""
-        self._standing = replace(self._standing, rest_until=self._standing.rest_until - seconds)
+        """Go by a wall clock that was set back, and the store with it."""
+        self._standing = set_back(self._standing, seconds)
         self.wakeup.set()
 
     def planned(self, next_poll_at: float) -> None:

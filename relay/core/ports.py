@@ -454,7 +454,7 @@ class Store(Protocol):
         ...
 
     async def set_back(self, seconds: float) -> None:
-        """Bring forward everything that is scheduled, leased or resting, after the wall clock was set back."""
+        """Move all that is under way along with a wall clock that was set back: its plans, leases, rests and past."""
         ...
 
     async def add_token(self, token: Token) -> None:

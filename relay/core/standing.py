@@ -59,6 +59,17 @@ class Standing:
         return self.footing is not Footing.WORKING
 
 
+def set_back(standing: Standing, seconds: float) -> Standing:
+    """Return a standing by a wall clock that was set back by so many seconds."""
+    return replace(
+        standing,
+        since=max(standing.since - seconds, 0.0),
+        rest_until=max(standing.rest_until - seconds, 0.0),
+        failing_since=max(standing.failing_since - seconds, 0.0),
+        worked_at=max(standing.worked_at - seconds, 0.0),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """The standing after an answer; `tell` is the type of the event that it is worth, if any."""

@@ -207,6 +207,7 @@ SELECT id, :number, :trigger, :started_at, :duration_s, :status, :verdict, :reas
 FROM deliveries WHERE id = :delivery_id;
 
 -- name: settle_delivery
+-- Two attempts may have been under way where a lease ran out too early: one that arrived outweighs all others.
 UPDATE deliveries
 SET state = CASE WHEN :state = 'pending' AND EXISTS (
                 SELECT 1 FROM conditions
@@ -215,7 +216,7 @@ SET state = CASE WHEN :state = 'pending' AND EXISTS (
     next_attempt_at = :next_attempt_at, attempts = attempts + 1, tries = :tries,
     spared = :spared,
     trigger = 'scheduled', leased_until = 0, reason = :reason, finalized_at = :finalized_at
-WHERE id = :delivery_id;
+WHERE id = :delivery_id AND (state IN ('pending', 'held') OR :state = 'delivered');
 
 -- name: postpone_delivery
 UPDATE deliveries
@@ -378,17 +379,30 @@ SELECT min(retry_from) AS since FROM deliveries WHERE state = 'pending';
 SELECT page_count * page_size AS size FROM pragma_page_count(), pragma_page_size();
 
 -- name: set_back_watches
+-- The past as well: what lies in the future would have lasted for less than no time.  A deadline stays,
+-- as it may be somebody's own word.
 UPDATE watches
-SET next_poll_at = next_poll_at - :seconds, leased_until = max(leased_until - :seconds, 0)
+SET next_poll_at = next_poll_at - :seconds, leased_until = max(leased_until - :seconds, 0),
+    created_at = created_at - :seconds, last_poll_at = last_poll_at - :seconds, began_at = began_at - :seconds,
+    seen_at = seen_at - :seconds, running_since = running_since - :seconds,
+    estimated_end_at = estimated_end_at - :seconds
 WHERE finalized_at IS NULL;
 
 -- name: set_back_deliveries
 UPDATE deliveries
-SET next_attempt_at = next_attempt_at - :seconds, leased_until = max(leased_until - :seconds, 0)
+SET next_attempt_at = next_attempt_at - :seconds, leased_until = max(leased_until - :seconds, 0),
+    retry_from = retry_from - :seconds
 WHERE state IN ('pending', 'held');
 
 -- name: set_back_standings
-UPDATE standings SET rest_until = max(rest_until - :seconds, 0);
+UPDATE standings
+SET rest_until = max(rest_until - :seconds, 0), since = max(since - :seconds, 0),
+    failing_since = max(failing_since - :seconds, 0), worked_at = max(worked_at - :seconds, 0);
+
+-- name: set_back_conditions
+UPDATE conditions
+SET release_at = max(release_at - :seconds, 0), since = max(since - :seconds, 0),
+    failing_since = max(failing_since - :seconds, 0);
 
 -- name: release_watch_leases
 UPDATE watches SET leased_until = 0 WHERE finalized_at IS NULL AND leased_until > 0;

@@ -464,7 +464,7 @@ class SqliteStore:
         """See Store."""
 
         def write(transaction: Transaction) -> None:
-            for table in ("watches", "deliveries", "standings"):
+            for table in ("watches", "deliveries", "standings", "conditions"):
                 transaction.fetch(f"set_back_{table}", seconds=seconds)
 
         await self._writer.commit(write)

@@ -278,6 +278,49 @@ class TestPolling:
         assert [watch.job.id for watch in due] == ["req-1"]
         assert len(await store.claim_due_watches("getimg", then + 65, until=then + 99, limit=9)) == 2
 
+    async def test_what_has_happened_stays_as_long_ago_when_the_clock_is_set_back(self, store: Store) -> None:
+        """Or a job would be missing for less than no time, and a key have worked after every poll."""
+        (watch,) = await added(store, new(1))
+        await ended(store, 2)
+        await store.record_standing("getimg", Standing(since=NOW - 9, worked_at=NOW - 1), None, (), NOW)
+        (sent,) = await claim(store, NOW + 100)
+        attempt = Attempt(sent.delivery.id, 1, Trigger.SCHEDULED, NOW, 0.1, VerdictKind.RETRY)
+        settlement = Settlement(sent.delivery.id, DeliveryState.PENDING, NOW + 200, 1, "refused", None)
+        await store.settle_attempts([(attempt, settlement)], failing(target=sent.delivery.target))
+        before = (await store.lanes())[sent.delivery.target.lane].health
+
+        await store.set_back(3600.0)
+
+        seen, standing = (await store.watch(watch.id)).watch, (await store.standings())["getimg"]
+        assert (seen.created_at, seen.deadline) == (watch.created_at - 3600, watch.deadline)
+        assert (standing.since, standing.worked_at) == (NOW - 3609, NOW - 3601)
+        assert (await store.delivery(sent.delivery.id)).delivery.retry_from == sent.delivery.retry_from - 3600
+        health = (await store.lanes())[sent.delivery.target.lane].health
+        assert health == replace(
+            before,
+            since=max(before.since - 3600, 0.0),
+            failing_since=before.failing_since - 3600,
+            release_at=max(before.release_at - 3600, 0.0),
+        )
+
+    async def test_of_two_attempts_under_way_the_one_that_arrived_counts(self, store: Store) -> None:
+        """However they come to be: a clock that is set forward ends a lease early."""
+        await ended(store)
+        (sent,) = await claim(store, NOW + 100)
+
+        def settled(number: int, verdict: VerdictKind, state: DeliveryState) -> tuple[Attempt, Settlement]:
+            attempt = Attempt(sent.delivery.id, number, Trigger.SCHEDULED, NOW + 100, 0.1, verdict)
+            final_at = NOW + 101 if state.final else None
+            return attempt, Settlement(sent.delivery.id, state, NOW + 105, 1, None, final_at)
+
+        await store.settle_attempt(*settled(1, VerdictKind.REFUSED, DeliveryState.EXHAUSTED))
+        await store.settle_attempt(*settled(2, VerdictKind.DELIVERED, DeliveryState.DELIVERED))
+        await store.settle_attempt(*settled(3, VerdictKind.RETRY, DeliveryState.PENDING))
+
+        view = await store.delivery(sent.delivery.id)
+        assert view.delivery.state is DeliveryState.DELIVERED
+        assert [attempt.number for attempt in view.attempts] == [1, 2, 3]
+
     async def test_a_poll_is_recorded_and_frees_the_watch(self, store: Store) -> None:
         (watch,) = await added(store, new(1))
         await store.claim_due_watches("getimg", NOW + 5, until=NOW + 65, limit=9)
