@@ -3,7 +3,8 @@
 # make docs   the pages of docs/reference, from the code
 # make audit   look the pinned dependencies up among known vulnerabilities (asks PyPI)
 # make torture   pull the plug hundreds of times, and audit what is left (ten minutes)
-# make simulate   the loops on virtual time, cut off at random: SEEDS=1000 of them, from FIRST=0
+# make simulate   the daemon on virtual time, cut off at random: SEEDS=1000 lives, from FIRST=0;
+#                 SIMULATE=--mutants finds out how many seeds it takes to catch mistakes made on purpose
 # make soak   twenty minutes of churn: does anything grow? SOAK="--minutes 1" is shorter
 # make bench   how fast everything is, each figure beside a baseline of the same run
 # make bench-startup   how fast the command line starts
@@ -35,7 +36,7 @@ torture: $(VENV)/.runtime
 	$(BIN)/python -m bench.torture $(TORTURE)
 
 simulate: $(VENV)/.runtime
-	$(BIN)/python -m bench.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0)
+	$(BIN)/python -m bench.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0) $(SIMULATE)
 
 SOAK ?= --minutes 20
 

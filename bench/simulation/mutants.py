@@ -11,15 +11,17 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
+from bench.simulation.lives import play
 from relay.core import ids, watch
 from relay.core.budget import Budget
-from relay.core.delivery import Attempt, DeliveryState, Settlement, VerdictKind
+from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement, Trigger, VerdictKind
 from relay.core.event import Event
 from relay.core.observation import Observation, Status, Trouble
 from relay.core.ports import Ending
-from relay.core.watch import End
+from relay.core.watch import Continue, End
 from relay.destinations import CallbackDestination
-from relay.dispatcher import Dispatcher
+from relay.destinations.digest import digest
+from relay.dispatcher import Dispatcher, Outlet
 from relay.poller import Poller
 from relay.store import SqliteStore, rows
 from relay.store.outbox import insert_deliveries, insert_event
@@ -27,11 +29,26 @@ from relay.store.sql import queries
 from relay.store.writer import Transaction, Writer
 
 _MUTANTS: dict[str, Callable[[], AbstractContextManager[object]]] = {}
+_KNOWN = {
+    "a write that failed is reported as done": 3,
+    "a destination that is switched off is told of what is new": 4,
+    "what finds out whether a destination is back stays where it was when the clock is set back": 23,
+    "work goes by leases alone, which end early when the clock is set forward": 6,
+    "leases stay where they were when the clock is set back": 1,
+    "retention deletes what is held": 1,
+}
+"""Seeds that catch what few do; where they do no more, others are tried."""
 
 
 def mutants() -> Mapping[str, Callable[[], AbstractContextManager[object]]]:
     """Return every mutant by what is wrong in it."""
     return _MUTANTS
+
+
+def caught(name: str, seeds: int) -> int | None:
+    """Return the first seed that catches a mutant, of so many and the one that is known to, or None."""
+    with _MUTANTS[name]():
+        return next((seed for seed in (_KNOWN.get(name, 0), *range(seeds)) if play(seed).violations), None)
 
 
 def _mutant(name: str) -> Callable[[Callable[[], Iterator[None]]], None]:
@@ -44,6 +61,16 @@ def _mutant(name: str) -> Callable[[Callable[[], Iterator[None]]], None]:
 def _query(name: str, old: str, new: str) -> AbstractContextManager[object]:
     assert old in queries()[name]
     return patch.dict(queries(), {name: queries()[name].replace(old, new)})
+
+
+@contextmanager
+def _forgetful() -> Iterator[None]:
+    """Let the loops not remember what they have under way, as if another process had claimed it."""
+    with (
+        patch.object(Poller, "_taken", lambda _, claimed: list(claimed)),
+        patch.object(Dispatcher, "_taken", lambda _, claimed: list(claimed)),
+    ):
+        yield
 
 
 @_mutant("an answer is given before the commit")
@@ -81,16 +108,6 @@ def _early_settlement() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _forgetful() -> Iterator[None]:
-    """Let the loops not remember what they have under way, as if another process had claimed it."""
-    with (
-        patch.object(Poller, "_taken", lambda _, claimed: list(claimed)),
-        patch.object(Dispatcher, "_taken", lambda _, claimed: list(claimed)),
-    ):
-        yield
-
-
 @_mutant("a claimed watch is not leased")
 def _no_watch_lease() -> Iterator[None]:
     with _forgetful(), _query("claim_due_watches", "SET leased_until = :until", "SET leased_until = min(0, :until)"):
@@ -99,13 +116,13 @@ def _no_watch_lease() -> Iterator[None]:
 
 @_mutant("a claim of deliveries ignores leases")
 def _ignored_leases() -> Iterator[None]:
-    with _forgetful(), _query("claim_due_deliveries", "AND head.leased_until <= :now", ""):
+    with _query("claim_due_deliveries", "AND head.leased_until <= :now", ""), _forgetful():
         yield
 
 
 @_mutant("a lease is shorter than an attempt")
 def _short_lease() -> Iterator[None]:
-    with _forgetful(), patch("relay.dispatcher._LEASE_S", 5.0):
+    with patch("relay.dispatcher._LEASE_S", 5.0), _forgetful():
         yield
 
 
@@ -254,4 +271,114 @@ def _no_patience() -> Iterator[None]:
 @_mutant("settlements are never written")
 def _unsettled() -> Iterator[None]:
     with _query("settle_delivery", "WHERE id = :delivery_id", "WHERE id = :delivery_id AND false"):
+        yield
+
+
+@_mutant("a poll that is written late wakes up a watch that has ended")
+def _resurrected() -> Iterator[None]:
+    finalize = SqliteStore.finalize_watch
+
+    async def revived(self: SqliteStore, ending: Ending, now: float) -> bool:
+        ended = await finalize(self, ending, now)
+        await self._writer.commit(lambda transaction: transaction.fetch("record_poll", **vars_of(ending, now)))
+        return ended
+
+    def vars_of(ending: Ending, now: float) -> dict[str, Any]:
+        late = Continue(
+            ending.watch_id, Status.RUNNING, now + 5, 0.0, None, None, None, now, now, now, None, 0, 0, None
+        )  # fmt: skip
+        return dict(rows.poll_columns(late, now))
+
+    mutated = queries()["record_poll"].replace(" AND finalized_at IS NULL", "")
+    mutated = mutated.replace("leased_until = 0", "leased_until = 0, finalized_at = NULL")
+    with patch.dict(queries(), {"record_poll": mutated}), patch.object(SqliteStore, "finalize_watch", revived):
+        yield
+
+
+@_mutant("a digest forgets one of its events")
+def _forgetful_digest() -> Iterator[None]:
+    with (
+        patch("relay.destinations.slack.digest", lambda outgoing, now: digest(outgoing[:-1], now)),
+        patch("relay.destinations.discord.digest", lambda outgoing, now: digest(outgoing[:-1], now)),
+    ):
+        yield
+
+
+@_mutant("what is sent again has a new id")
+def _renamed_resend() -> Iterator[None]:
+    request = CallbackDestination.request
+
+    def renamed(self: CallbackDestination, delivery: Delivery, event: Event, now: float) -> Any:
+        manual = delivery.trigger is Trigger.MANUAL
+        return request(self, replace(delivery, id=f"{delivery.id}2") if manual else delivery, event, now)
+
+    with patch.object(CallbackDestination, "request", renamed):
+        yield
+
+
+@_mutant("retention deletes what is held")
+def _impatient_retention() -> Iterator[None]:
+    with _query("prune", "state IN ('pending', 'held')", "state = 'pending'"):
+        yield
+
+
+@_mutant("a destination that is switched off is told of what is new")
+def _deaf_to_gone() -> Iterator[None]:
+    with _query("insert_delivery", "'draining', 'disabled'", "'draining'"):
+        yield
+
+
+@_mutant("leases stay where they were when the clock is set back")
+def _stale_leases() -> Iterator[None]:
+    with (
+        _query("set_back_deliveries", "max(leased_until - :seconds, 0)", "leased_until"),
+        _query("set_back_watches", "max(leased_until - :seconds, 0)", "leased_until"),
+    ):
+        yield
+
+
+@_mutant("what finds out whether a destination is back stays where it was when the clock is set back")
+def _stale_probes() -> Iterator[None]:
+    with _query("set_back_conditions", "max(release_at - :seconds, 0)", "release_at"):
+        yield
+
+
+@_mutant("work goes by leases alone, which end early when the clock is set forward")
+def _trusted_leases() -> Iterator[None]:
+    with _forgetful():
+        yield
+
+
+@_mutant("what is given up is not counted")
+def _uncounted() -> Iterator[None]:
+    report = Dispatcher._report
+
+    def quiet(self: Dispatcher, delivery: Delivery, attempt: Attempt, state: DeliveryState, **more: Any) -> None:
+        if state is not DeliveryState.EXHAUSTED:
+            report(self, delivery, attempt, state, **more)
+
+    with patch.object(Dispatcher, "_report", quiet):
+        yield
+
+
+@_mutant("nobody is told of what is given up")
+def _untold() -> Iterator[None]:
+    with patch.object(Dispatcher, "_news", lambda *_: []):
+        yield
+
+
+@_mutant("quiet hours are not kept")
+def _loud_nights() -> Iterator[None]:
+    with patch.object(Outlet, "waits_until", lambda *_: None):
+        yield
+
+
+@_mutant("every attempt is signed as of the first")
+def _old_stamp() -> Iterator[None]:
+    request = CallbackDestination.request
+
+    def stamped(self: CallbackDestination, delivery: Delivery, event: Event, now: float) -> Any:
+        return request(self, delivery, event, delivery.created_at)
+
+    with patch.object(CallbackDestination, "request", stamped):
         yield

@@ -64,10 +64,10 @@ class Plug:
         self._buried = True
         for connection in self._connections:
             connection.cut()
-        rest = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in rest:
-            task.cancel()
-        await asyncio.gather(*rest, return_exceptions=True)
+        while rest := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in rest:  # again and again: on its way out, one waits for another that is gone already
+                task.cancel()
+            await asyncio.wait(rest, timeout=0.0)
 
 
 class _Database(sqlite3.Connection):

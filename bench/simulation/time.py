@@ -1,11 +1,13 @@
-"""An event loop whose time passes only when everybody waits, and then at once."""
+"""An event loop whose time passes only when everybody waits, and then at once; and a wall clock that is put right."""
 
 import asyncio
 import selectors
+from dataclasses import dataclass
 
 from relay.clock import SystemClock
 
 EPOCH = 1_800_000_000.0
+"""2027-01-15 08:00:00 UTC."""
 
 
 class _Leap(selectors.SelectSelector):
@@ -33,13 +35,46 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._leap.elapsed
 
 
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """The wall clock is set by somebody, forward or back."""
+
+    at_s: float
+    by_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """From when to when something is the case, in true time."""
+
+    start_s: float
+    end_s: float
+
+    def __contains__(self, at_s: float) -> bool:
+        return self.start_s <= at_s < self.end_s
+
+
+NEVER = Window(0.0, 0.0)
+
+
 class SimulatedClock(SystemClock):
-    """The daemon's own clock, reading the loop's time instead of the system's."""
+    """The daemon's own clock, reading the loop's time instead of the system's; its wall clock jumps."""
+
+    def __init__(self) -> None:
+        self.jumps: list[Jump] = []
 
     def now(self) -> float:
         """See Clock."""
-        return EPOCH + self.monotonic()
+        return EPOCH + self.monotonic() + sum(jump.by_s for jump in self.jumps)
 
     def monotonic(self) -> float:
         """See Clock."""
         return asyncio.get_running_loop().time()
+
+    def jump(self, by_s: float) -> None:
+        """Set the wall clock."""
+        self.jumps.append(Jump(self.monotonic(), by_s))
+
+    def jumped_back(self, *, since_s: float) -> bool:
+        """Tell whether the wall clock was set back since an instant of the true time."""
+        return any(jump.at_s >= since_s and jump.by_s < 0 for jump in self.jumps)
