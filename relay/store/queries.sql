@@ -55,14 +55,15 @@ UPDATE watches SET next_poll_at = min(next_poll_at, :now) WHERE id = :id AND fin
 
 -- name: claim_due_watches
 -- Of those longest overdue, the ones that waited longest by their own measure: a job that is looked at
--- every few seconds does not queue behind a wave of others that are looked at every few minutes.
+-- every few seconds does not queue behind a wave of others that are looked at every few minutes.  Few are
+-- chosen from many, where a budget is tight; many from twice as many, as each is a page of its own to read.
 UPDATE watches SET leased_until = :until
 WHERE id IN (
     SELECT id FROM (
         SELECT id, next_poll_at, coalesce(last_poll_at, created_at) AS asked_at FROM watches
         WHERE provider = :provider AND finalized_at IS NULL AND next_poll_at <= :now AND leased_until <= :now
         ORDER BY next_poll_at
-        LIMIT max(:limit, 500)
+        LIMIT iif(:limit < 32, 500, 2 * :limit)
     )
     ORDER BY (:now - asked_at) / max(next_poll_at - asked_at, 0.1) DESC, next_poll_at
     LIMIT :limit
