@@ -23,7 +23,7 @@ def pins_of(file: str) -> dict[str, str]:
 
 
 RUNTIME = pins_of("requirements.txt")
-EVERYTHING = {**RUNTIME, **pins_of("requirements-dev.txt")}
+EVERYTHING = {name: version for file in FILES for name, version in pins_of(file).items()}
 
 
 @pytest.mark.parametrize("file", FILES)
