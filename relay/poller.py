@@ -275,9 +275,10 @@ class Poller:
         try:
             async with self._slots:
                 self._unsent -= 1
+                began = self._clock.monotonic()
                 answer = None if self._stopping else await self._poll(watch)
             if answer is not None:  # the commit needs no slot: those are for requests
-                await self._settle(watch, answer)
+                await self._settle(watch, answer, began)
         except StoreError as error:  # its lease runs out, and it is polled again
             self._metrics.loop_errors.labels("poller").inc()
             self._log.error("poll.commit_failed", watch_id=watch.id, error=str(error))
@@ -298,9 +299,9 @@ class Poller:
         self._metrics.polls.labels(self.account.name, result).inc()
         return answer
 
-    async def _settle(self, watch: Watch, answer: Answer) -> None:
+    async def _settle(self, watch: Watch, answer: Answer, began: float) -> None:
         now = self._clock.now()
-        answer = await self._mind(watch, answer, now)
+        answer = await self._mind(watch, answer, now, asked_at=now - (self._clock.monotonic() - began))
         taught = lessons(watch, answer, self.experience, now) if isinstance(answer, Observation) else {}
         transition = decide(
             watch, answer, self.account.following, self.experience, now=now, sample=self._entropy.sample()
@@ -338,12 +339,12 @@ class Poller:
             self._secrets = self.account.read_secrets()
         return self._secrets
 
-    async def _mind(self, watch: Watch, answer: Answer, now: float) -> Answer:
+    async def _mind(self, watch: Watch, answer: Answer, now: float, *, asked_at: float) -> Answer:
         """Draw the consequences that go beyond the one watch; return the answer as it concerns that."""
         if isinstance(answer, Observation):
             self._warn_unknown(watch, answer)
         before = self._standing
-        change = after_answer(before, answer, now=now, sample=self._entropy.sample())
+        change = after_answer(before, answer, asked_at=asked_at, now=now, sample=self._entropy.sample())
         self._standing = standing = change.standing
         if standing.footing is Footing.UNAUTHORIZED:
             self._secrets = None

@@ -40,7 +40,7 @@ class Standing:
     Until `rest_until` nobody polls; after it, while the footing is bad, one
     poll at a time probes.  `failures` and `refusals` count answers in a row,
     `failing_since` is the first of them, `rests` the rests of this trouble;
-    `worked_at` is when the credential last worked.
+    `worked_at` is when the last question was asked to which the credential worked.
     """
 
     footing: Footing = Footing.WORKING
@@ -91,10 +91,14 @@ def attributed(standing: Standing, answer: Answer, *, asked_before: float) -> An
     return replace(answer, kind=TroubleKind.MISSING if works else TroubleKind.UNAUTHORIZED)
 
 
-def after_answer(standing: Standing, answer: Answer, *, now: float, sample: float) -> Change:
-    """Return how a credential stands after one more answer, which arrived at `now`."""
+def after_answer(standing: Standing, answer: Answer, *, asked_at: float, now: float, sample: float) -> Change:
+    """Return how a credential stands after one more answer, which arrived at `now`.
+
+    It shows no more than that the credential worked at `asked_at`: a slow one may
+    have been given before others were refused.
+    """
     if not isinstance(answer, Trouble) or answer.kind in (TroubleKind.MISSING, TroubleKind.REFUSED):
-        return _working(standing, now)
+        return _working(standing, asked_at, now)
     match answer.kind:
         case TroubleKind.UNAUTHORIZED:
             return _unauthorized(standing, answer, now, sample)
@@ -106,10 +110,11 @@ def after_answer(standing: Standing, answer: Answer, *, now: float, sample: floa
             return _failed(standing, answer, now, sample)
 
 
-def _working(standing: Standing, now: float) -> Change:
+def _working(standing: Standing, asked_at: float, now: float) -> Change:
+    worked_at = max(standing.worked_at, asked_at)
     if standing.footing is Footing.WORKING:
-        return Change(Standing(since=standing.since, rest_until=standing.rest_until, worked_at=now))
-    return Change(Standing(since=now, worked_at=now), tell="provider.recovered")
+        return Change(Standing(since=standing.since, rest_until=standing.rest_until, worked_at=worked_at))
+    return Change(Standing(since=now, worked_at=worked_at), tell="provider.recovered")
 
 
 def _unauthorized(standing: Standing, trouble: Trouble, now: float, sample: float) -> Change:

@@ -17,7 +17,7 @@ WELL = [SEEN, Trouble(TroubleKind.MISSING, "HTTP 404"), Trouble(TroubleKind.REFU
 
 
 def step(standing: Standing, answer: Answer, *, now: float = NOW, sample: float = 0.0) -> Change:
-    return after_answer(standing, answer, now=now, sample=sample)
+    return after_answer(standing, answer, asked_at=now, now=now, sample=sample)
 
 
 def limited(wait_s: float | None) -> Trouble:
@@ -172,6 +172,15 @@ def test_a_403_means_no_such_job_where_the_credential_has_worked_since_the_last_
 
     assert attributed(standing, FORBIDDEN, asked_before=NOW - 1) == Trouble(TroubleKind.MISSING, "HTTP 403")
     assert attributed(standing, FORBIDDEN, asked_before=NOW) == Trouble(TroubleKind.UNAUTHORIZED, "HTTP 403")
+
+
+@pytest.mark.parametrize("slow", WELL)
+def test_a_slow_answer_to_an_earlier_question_makes_no_403_the_jobs(slow: Answer) -> None:
+    """Asked about 40 s ago, refused 10 s ago, then the slow answer, then refused again: it is still the key."""
+    change = after_answer(WORKS, slow, asked_at=NOW - 40, now=NOW - 5, sample=0.0)
+
+    assert change.standing.worked_at == NOW - 40
+    assert attributed(change.standing, FORBIDDEN, asked_before=NOW - 10).kind is TroubleKind.UNAUTHORIZED
 
 
 @pytest.mark.parametrize("answer", [*WELL, KEYLESS, DOWN])
