@@ -137,7 +137,7 @@ class Auditor:
 
     def _judge_outcome(self, job_id: str, status: str, *, late: bool) -> None:
         job = self._world.provider.jobs[job_id]
-        right = {"timed_out": late, "not_found": job.missing and job.most_denials >= 3}.get(status, status in job.told)
+        right = {"timed_out": late, "not_found": job.most_denials >= 3}.get(status, status in job.told)
         if not right:
             self._world.accuse(f"{job_id} ended as {status}, which the provider never said")
 

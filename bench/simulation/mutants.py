@@ -18,6 +18,7 @@ from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement, Tr
 from relay.core.event import Event
 from relay.core.observation import Observation, Status, Trouble
 from relay.core.ports import Ending
+from relay.core.standing import Standing, after_answer
 from relay.core.watch import Continue, End
 from relay.destinations import CallbackDestination
 from relay.destinations.digest import digest
@@ -36,6 +37,7 @@ _KNOWN = {
     "work goes by leases alone, which end early when the clock is set forward": 6,
     "leases stay where they were when the clock is set back": 1,
     "retention deletes what is held": 1,
+    "a slow answer proves that the key works when it arrives": 344,
 }
 """Seeds that catch what few do; where they do no more, others are tried."""
 
@@ -381,4 +383,13 @@ def _old_stamp() -> Iterator[None]:
         return request(self, delivery, event, delivery.created_at)
 
     with patch.object(CallbackDestination, "request", stamped):
+        yield
+
+
+@_mutant("a slow answer proves that the key works when it arrives")
+def _late_proof() -> Iterator[None]:
+    def believe(standing: Standing, answer: Any, *, asked_at: float, now: float, sample: float) -> Any:
+        return after_answer(standing, answer, asked_at=now, now=now, sample=sample)
+
+    with patch("relay.poller.after_answer", believe):
         yield

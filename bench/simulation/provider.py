@@ -30,8 +30,7 @@ class Job:
     denials: int = 0
     most_denials: int = 0
     """In a row."""
-    missing: bool = False
-    """Whether a 404 was ever among them."""
+    refused: bool = False
     polled_at: list[float] = field(default_factory=list)
 
     def deny(self) -> None:
@@ -63,7 +62,8 @@ class Provider:
         now_s, chance = self._world.now_s, self._world.chance
         job = self.jobs[request.url.rpartition("/")[2]]
         if now_s in self.refuses:
-            if self.refusal == 403:  # may be about the job, as far as anybody can tell
+            if self.refusal == 403 and not job.refused:  # the first may be about the job, for all anybody knows
+                job.refused = True
                 job.deny()
             return Response(self.refusal, body=b'{"error": {"message": "invalid key"}}')
         mood = chance.random()
@@ -76,7 +76,6 @@ class Provider:
         gone = now_s < job.known_at_s or (job.vanishes_at_s is not None and now_s >= job.vanishes_at_s)
         if gone or mood < 0.1:
             job.deny()
-            job.missing = True
             return Response(404, body=b'{"error": {"message": "not found"}}')
         if now_s < job.ends_at_s:
             return _PENDING
@@ -86,7 +85,8 @@ class Provider:
     def arrived(self, request: Request, answer: Response) -> None:
         """Note that an answer got through: one that knows of the job ends a row of denials."""
         if answer == _PENDING:
-            self.jobs[request.url.rpartition("/")[2]].denials = 0
+            job = self.jobs[request.url.rpartition("/")[2]]
+            job.denials, job.refused = 0, False
 
     def judge(self) -> None:
         """Hold against the promises how often it was asked."""
