@@ -191,5 +191,7 @@ async def _look(session: aiohttp.ClientSession, relay: Child, saw: Seen) -> None
 
 
 def _milliseconds(figures: list[float]) -> str:
+    if not figures:
+        return "none came in time"
     ordered = sorted(figures)
     return f"p50 {number(quantile(ordered, 0.5))} ms, p99 {number(quantile(ordered, 0.99))} ms"

@@ -26,6 +26,12 @@ SMALL = {"lanes", "due", "busy", "own", "wanted", "json_each", "(subquery)"}
 Statements = list[str]
 
 
+@pytest.fixture(autouse=True)
+def unlogged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave logging as it is: structlog keeps what a daemon in this process makes of it for all later tests."""
+    monkeypatch.setattr("bench.measures.ground.log.configure", lambda **_: None)
+
+
 @pytest.fixture
 def statements(monkeypatch: pytest.MonkeyPatch) -> Statements:
     """Every statement that SQLite runs on the connections which are opened from now on."""
@@ -69,7 +75,7 @@ async def test_callbacks_take_two_statements_each_and_share_claims_and_commits(
             await have_due(life, server.port, JOBS, turns=1)
             statements.clear()
             await deliver_all(life, JOBS)
-    own = [text for text in statements if text.startswith(("INSERT INTO attempts", "UPDATE deliveries\nSET state"))]
+    own = [text for text in statements if "INSERT INTO attempts" in text or "attempts = attempts + 1" in text]
     assert len(own) == 2 * JOBS
     assert statements.count("COMMIT") <= JOBS / 4
     assert len(statements) - len(own) <= JOBS / 2
