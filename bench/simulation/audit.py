@@ -59,7 +59,7 @@ class Auditor:
                 ("delivery", owed, _DELIVERY_WAITS_S),
                 ("destination that is down", probes, _PROBE_WAITS_S),
             ):
-                if row[0] and float(str(row[1])) > world.clock.now() + furthest_s + self._unnoticed_s():
+                if row[0] and float(str(row[1])) > world.clock.now() + furthest_s + self.unnoticed_s():
                     world.accuse(f"a {what} waits for longer than {furthest_s:.0f} s")
         for (job_id,) in world.committed(
             "SELECT job_id FROM watches JOIN events ON watch_id = watches.id WHERE finalized_at IS NULL LIMIT 1"
@@ -105,7 +105,7 @@ class Auditor:
         (row,) = self._world.committed("SELECT seq FROM sqlite_sequence WHERE name = 'events'") or [(0,)]
         return len(self._world.committed("SELECT 1 FROM events WHERE type = 'delivery.exhausted'")) if row[0] else 0
 
-    def _unnoticed_s(self) -> float:
+    def unnoticed_s(self) -> float:
         """Return how far the wall clock was set back while nobody was there to notice."""
         world, soon_s = self._world, self._noticed_s()
         return sum(

@@ -74,6 +74,7 @@ class _Lives:
         self.entropy: Entropy = _SeededEntropy(self.chance)
         self.pulled: list[str] = []
         self.stops = 0
+        self.set_right_s = 0.0
 
     async def run(self) -> History:
         """Live, be ended, wait a little and live again, until nothing is left to do."""
@@ -106,6 +107,7 @@ class _Lives:
         world, loop = self.world, asyncio.get_running_loop()
         world.plug = plug
         world.life += 1
+        self._set_right()
         self.auditor.begin()
         life = loop.create_task(self._live(plug, stop_s))
         cut = loop.create_task(plug.pulled.wait())
@@ -123,6 +125,13 @@ class _Lives:
             await world.clock.sleep(self.chance.uniform(1, 60))
         world.down.append(Window(ended_s, world.now_s))
         return done
+
+    def _set_right(self) -> None:
+        """Undo a step of the clock that relay was not there to see: its plans would wait until they are due again."""
+        unseen_s = self.auditor.unnoticed_s() - self.set_right_s
+        if unseen_s > 0:
+            self.world.clock.jump(unseen_s)
+            self.set_right_s += unseen_s
 
     async def _live(self, plug: Plug, stop_s: float | None) -> bool:
         """Run the daemon until everything is done, or it is to stop; return which."""
