@@ -157,7 +157,7 @@ class Dispatcher:
             self._metrics.loop_errors.labels("dispatcher").inc()
             log.error("deliveries.claim_failed", error=str(error))
             return 1.0
-        self._looks_at = self._clock.now() + idle_s
+        self._looks_at = self._clock.monotonic() + idle_s
         return max(min(idle_s, _LONGEST_WAIT_S), 0.001)
 
     async def _idle_s(self) -> float:
@@ -232,7 +232,7 @@ class Dispatcher:
 
     def _planned(self, next_attempt_at: float) -> None:
         """Have the loop look in time for a retry that was planned while it slept."""
-        if next_attempt_at < self._looks_at:
+        if next_attempt_at - self._clock.now() < self._looks_at - self._clock.monotonic():
             self.wakeup.set()
 
     async def _message(self, first: Outgoing) -> list[Outgoing]:

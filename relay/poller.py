@@ -99,7 +99,7 @@ class Poller:
         self._claimed_at = -math.inf
         """Up to which instant what is due was looked for last."""
         self._looks_at = math.inf
-        """When the loop looks again by itself; what falls due before that has to wake it."""
+        """When the loop looks again by itself, by the monotonic clock; what falls due before that has to wake it."""
         self._started_at = clock.monotonic()
         self._budget = Budget.fresh(account.rate, clock.monotonic()) if account.rate else None
         self._contention_due = -math.inf
@@ -140,7 +140,7 @@ class Poller:
 
     def planned(self, next_poll_at: float) -> None:
         """Have the loop look in time for a poll that was planned while it slept."""
-        if next_poll_at < self._looks_at:
+        if next_poll_at - self._clock.now() < self._looks_at - self._clock.monotonic():
             self.wakeup.set()
 
     def stop(self) -> None:
@@ -181,7 +181,7 @@ class Poller:
             self._metrics.loop_errors.labels("poller").inc()
             self._log.error("watches.claim_failed", error=str(error))
             return 1.0
-        self._looks_at = self._clock.now() + idle_s
+        self._looks_at = self._clock.monotonic() + idle_s
         return idle_s
 
     async def _share_budget(self) -> None:

@@ -548,3 +548,27 @@ async def test_a_watch_that_falls_due_while_others_are_claimed_is_claimed_next_a
 
     assert len(bench.ended) == 1
     assert idle_s < 0.01
+
+
+@pytest.mark.parametrize("leap_s", [86400.0, -86400.0])
+async def test_a_leap_of_the_clock_while_an_answer_is_awaited_delays_no_next_look(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, leap_s: float
+) -> None:
+    """The loop sleeps half a minute, as nothing else is due; the answer plans a look in seconds, by another clock."""
+    await bench.watch("a", says("running"), says("completed"), deadline_s=7 * 86400.0)
+    asked, leapt, send = asyncio.Event(), asyncio.Event(), bench.transport.send
+
+    async def late(request: Request, *, timeout_s: float, max_body: int) -> Response:
+        asked.set()
+        await leapt.wait()
+        return await send(request, timeout_s=timeout_s, max_body=max_body)
+
+    monkeypatch.setattr(bench.transport, "send", late)
+    async with asyncio.TaskGroup() as polls:
+        assert await bench.poller._round(polls) == 30.0
+        await asked.wait()
+        bench.poller.wakeup.clear()
+        bench.clock.jump(leap_s)
+        leapt.set()
+
+    assert bench.poller.wakeup.is_set()
