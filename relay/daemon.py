@@ -187,6 +187,7 @@ async def running(settings: Config, clock: Clock, entropy: Entropy, mask: Secret
         metrics = Metrics()
         store = await stack.enter_async_context(open_sqlite(settings.store.path, timed=metrics.commit_seconds.time))
         await store.release_leases()
+        await catch_up(store, clock)
         egress = assembly.egress(settings)
         trusted = await stack.enter_async_context(
             open_transport(AddressPolicy(operator=True), clock, connections=0, egress=egress)
@@ -267,6 +268,18 @@ async def _measure_lag(metrics: Metrics, clock: Clock) -> None:
         asleep = clock.monotonic()
         await clock.sleep(_LAG_EVERY_S)
         metrics.loop_lag_seconds.observe(max(clock.monotonic() - asleep - _LAG_EVERY_S, 0.0))
+
+
+async def catch_up(store: Store, clock: Clock) -> None:
+    """Notice that the wall clock was set back while relay did not run, as `mind_the_clock` does while it does.
+
+    Raises StoreError.
+    """
+    last = await store.last_beat()
+    back_s = 0.0 if last is None else last - clock.now()
+    if back_s > _CLOCK_STEP_S:
+        await store.set_back(back_s)
+        _log.warning("clock.set_back", seconds=round(back_s, 1), since="the last run")
 
 
 async def mind_the_clock(engine: Engine, clock: Clock) -> None:

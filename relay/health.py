@@ -37,7 +37,7 @@ class Health:
     async def checks(self) -> dict[str, Check]:
         """Return how everything is."""
         try:
-            await self._store.probe()
+            await self._store.probe(self._clock.now())
         except StoreError as error:
             return {"store": Check(ok=False, detail=str(error)), **self.loops()}
         return {"store": Check(ok=True), **self.loops()}

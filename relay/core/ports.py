@@ -449,8 +449,12 @@ class Store(Protocol):
         """Return how many rows stand where."""
         ...
 
-    async def probe(self) -> None:
-        """Prove that a write can be committed."""
+    async def probe(self, now: float) -> None:
+        """Prove that a write can be committed, by one that tells that relay runs at `now`."""
+        ...
+
+    async def last_beat(self) -> float | None:
+        """Return the latest instant at which relay was known to run, None where it never was."""
         ...
 
     async def set_back(self, seconds: float) -> None:

@@ -405,6 +405,9 @@ UPDATE conditions
 SET release_at = max(release_at - :seconds, 0), since = max(since - :seconds, 0),
     failing_since = max(failing_since - :seconds, 0);
 
+-- name: set_back_heartbeat
+UPDATE heartbeat SET at = at - :seconds;
+
 -- name: release_watch_leases
 UPDATE watches SET leased_until = 0 WHERE finalized_at IS NULL AND leased_until > 0;
 
@@ -412,7 +415,12 @@ UPDATE watches SET leased_until = 0 WHERE finalized_at IS NULL AND leased_until 
 UPDATE deliveries SET leased_until = 0 WHERE state = 'pending' AND leased_until > 0;
 
 -- name: probe
-INSERT INTO heartbeat (one, beats) VALUES (1, 1) ON CONFLICT (one) DO UPDATE SET beats = beats + 1;
+-- A step of the clock that nobody has dealt with yet is not forgotten.
+INSERT INTO heartbeat (one, beats, at) VALUES (1, 1, :now)
+ON CONFLICT (one) DO UPDATE SET beats = beats + 1, at = max(coalesce(at, :now), :now);
+
+-- name: last_beat
+SELECT at FROM heartbeat;
 
 -- name: insert_token
 INSERT INTO tokens (id, name, digest, scopes, created_at, expires_at)

@@ -456,15 +456,19 @@ class SqliteStore:
             commits_waiting=self._writer.waiting,
         )
 
-    async def probe(self) -> None:
+    async def probe(self, now: float) -> None:
         """See Store."""
-        await self._writer.commit(lambda transaction: transaction.fetch("probe"))
+        await self._writer.commit(lambda transaction: transaction.fetch("probe", now=now))
+
+    async def last_beat(self) -> float | None:
+        """See Store."""
+        return next((row["at"] for row in await self._read("last_beat")), None)
 
     async def set_back(self, seconds: float) -> None:
         """See Store."""
 
         def write(transaction: Transaction) -> None:
-            for table in ("watches", "deliveries", "standings", "conditions"):
+            for table in ("watches", "deliveries", "standings", "conditions", "heartbeat"):
                 transaction.fetch(f"set_back_{table}", seconds=seconds)
 
         await self._writer.commit(write)

@@ -151,7 +151,7 @@ async def test_a_caller_that_gave_up_does_not_undo_its_write(tmp_path: Path) -> 
         with pytest.raises(asyncio.CancelledError):
             await task
 
-        await store.probe()
+        await store.probe(0.0)
 
 
 async def test_a_crash_before_the_first_schema_step_leaves_a_file_that_opens(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ async def test_a_crash_before_the_first_schema_step_leaves_a_file_that_opens(tmp
     assert path.stat().st_size > 0
 
     async with open_sqlite(path) as store:
-        await store.probe()
+        await store.probe(0.0)
 
 
 async def test_a_probe_writes_so_that_a_full_disk_shows(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ async def test_a_probe_writes_so_that_a_full_disk_shows(tmp_path: Path) -> None:
         wal = tmp_path / "relay.db-wal"
         before = wal.stat().st_size
 
-        await store.probe()
+        await store.probe(0.0)
 
         assert wal.stat().st_size > before
 
@@ -186,4 +186,4 @@ async def test_a_closed_store_refuses_writes(tmp_path: Path) -> None:
         pass
 
     with pytest.raises(StoreError, match="closed"):
-        await store.probe()
+        await store.probe(0.0)

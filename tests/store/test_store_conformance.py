@@ -793,8 +793,21 @@ class TestKeepingHouse:
         assert counts.deliveries == {DeliveryState.PENDING: 1}
         assert counts.oldest_pending_at == NOW + 50
 
-    async def test_a_probe_of_a_working_store_passes(self, store: Store) -> None:
-        await store.probe()
+    async def test_a_probe_of_a_working_store_passes_and_tells_that_relay_ran(self, store: Store) -> None:
+        assert await store.last_beat() is None
+
+        await store.probe(NOW)
+
+        assert await store.last_beat() == NOW
+
+    async def test_a_clock_that_was_set_back_is_noticed_until_the_plans_have_been_moved(self, store: Store) -> None:
+        await store.probe(NOW)
+        await store.probe(NOW - 3600)
+        assert await store.last_beat() == NOW
+
+        await store.set_back(3600.0)
+
+        assert await store.last_beat() == NOW - 3600
 
 
 WHOLE, RUN, SEED = Kind("getimg", Phase.JOB), Kind("getimg", Phase.RUN), Kind("getimg", Phase.JOB, "seed-1")
