@@ -12,7 +12,7 @@ from relay.core.outlook import Contention
 MODELS = 100
 """How many kinds of duration are kept at once; of more, the ones longest out of use are forgotten."""
 
-_STALE_SHARE = 0.03
+_STALE_SHARE = 0.02
 """A belief is formed anew when what was learned since is this share of what it rests on."""
 
 

@@ -30,6 +30,8 @@ _LEASE_S = 3 * POLL_TIMEOUT_S + 10
 """A claimed watch may wait for a free slot, be asked about, and need a second request."""
 _LONGEST_WAIT_S = 30.0
 """The loop looks at least this often, so that a jump of the wall clock is noticed."""
+_SHORTEST_WAIT_S = 0.05
+"""What falls due within this is claimed together: little beside the lag that is wanted, it spares most transactions."""
 _CONTENTION_EVERY_S = 5.0
 """How old the known demand on a shared budget may be."""
 _CONTENTION_SHARE = 0.02
@@ -269,7 +271,7 @@ class Poller:
             waits.append(max(self._budget.next_at(tick) - tick, self._budget.rate.interval_s))
         if self._clock.monotonic() - self._started_at < _RAMP_S:
             waits.append(_RAMP_S / 10)
-        return max(min(waits), 0.001)
+        return max(min(waits), _SHORTEST_WAIT_S)
 
     async def _follow(self, watch: Watch) -> None:
         try:

@@ -1,5 +1,6 @@
 """The real daemon under a wall clock that is set by an hour or a day, one way and back."""
 
+import asyncio
 import signal
 import time
 
@@ -14,6 +15,8 @@ JOBS = [f"req-{number}" for number in range(6)]
 SHORTEST_S = 0.1
 """The least between two polls of a job, in the configuration of these tests."""
 
+LOOKS_S = 1.5
+"""Relay looks at the clock once a second: a leap that is undone before that is none, whatever was planned by it."""
 
 LEAPS_S = [3600.0, -3600.0, 86400.0, -86400.0, 0.0]
 """Where the clock is set to, one after the other: each is a leap of an hour to two days."""
@@ -41,6 +44,7 @@ async def test_a_clock_that_is_set_forward_and_back_neither_storms_nor_loses_nor
             skew.write_text(str(skew_s))
             relay.send_signal(signal.SIGUSR1)
             await until(lambda: not skew.exists(), 10)
+            await asyncio.sleep(LOOKS_S)
             polls = len(world.simulator.jobs.requests)
             await until(lambda seen=polls: len(world.simulator.jobs.requests) > seen + 12, 20)  # type: ignore[misc]
             end_now(world, JOBS[number])

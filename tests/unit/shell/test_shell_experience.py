@@ -31,7 +31,7 @@ def test_a_model_leans_on_the_provider_and_the_provider_on_its_description() -> 
     assert experience.hazard(Phase.JOB, "seed-1") == believed(Evidence().plus([lasted(50.0)]), whole)
 
 
-def test_with_few_jobs_each_changes_the_belief_and_with_many_only_every_thirtieth_part() -> None:
+def test_with_few_jobs_each_changes_the_belief_and_with_many_only_every_fiftieth_part() -> None:
     experience = Experience("plain", 60.0)
     experience.learn({WHOLE: lasted(50.0)})
     first = experience.hazard(Phase.JOB, None)
