@@ -125,7 +125,8 @@ class Campaign:
         began = time.monotonic()
         await self._daemon.launch()
         if not await self._daemon.ready():
-            self.records.broken.append(f"the daemon did not start after kill {len(self.records.kills)}")
+            said = self._daemon.last_words()
+            self.records.broken.append(f"the daemon did not start after kill {len(self.records.kills)}: {said}")
             raise RuntimeError(self.records.broken[-1])
         self._start_s = time.monotonic() - began
 

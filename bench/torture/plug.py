@@ -13,6 +13,7 @@ import aiohttp
 from bench.torture.records import Aim, Kill
 
 _START_S = 60.0
+_LAST_WORDS = 2000
 
 
 class Daemon:
@@ -49,6 +50,10 @@ class Daemon:
                     pass
                 await asyncio.sleep(0.01)
         return False
+
+    def last_words(self) -> str:
+        """Return the end of its log, which tells why it ended."""
+        return self.log.read_text()[-_LAST_WORDS:]
 
     def kill(self, aim: Aim) -> None:
         """Pull the plug, at once."""

@@ -9,8 +9,9 @@ from queue import Queue
 
 import pytest
 from acceptance_world import World
-from support.daemon import RelayProcess, free_port
+from support.daemon import RelayProcess
 
+from bench.ports import free_port
 from relay.client import Added, ApiError, AsyncClient, Client, Event, Refused, Unreachable
 from relay.simulator import Scenario
 

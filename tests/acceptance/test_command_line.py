@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from acceptance_world import World
-from support.daemon import RelayProcess, free_port, relay_process, until
+from support.daemon import RelayProcess, relay_process, until
 
+from bench.ports import free_port
 from relay.simulator import Behaviour, Scenario
 
 QUICK = Scenario(queued_s=0.1, running_s=0.2)

@@ -13,8 +13,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
-from support.daemon import free_port
 
+from bench.ports import free_port
 from relay.core.signing import SigningSecret, signed_headers
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "receivers.md").read_text()

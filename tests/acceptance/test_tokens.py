@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support.daemon import free_port, relay_process
+from support.daemon import relay_process
+
+from bench.ports import free_port
 
 
 async def relay_command(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
