@@ -44,9 +44,14 @@ async def add(request: web.Request) -> web.Response:
     if wanted.callback_url is not None:
         await context.look_up([wanted.callback_url])
     new = Admission(context, caller, 1).watch(wanted)
-    (added,) = await _store(context, [new])
-    _check_owner(added, caller)
-    view = WatchView(added.watch, new.targets) if added.created else await context.store.watch(added.watch.id)
+    while True:
+        (added,) = await _store(context, [new])
+        _check_owner(added, caller)
+        try:
+            view = WatchView(added.watch, new.targets) if added.created else await context.store.watch(added.watch.id)
+        except NotFound:
+            continue  # somebody removed the earlier one meanwhile: this one is to be watched all the same
+        break
     return web.json_response(
         shown(context, view),
         status=201 if added.created else 200,

@@ -16,7 +16,7 @@ from relay.core.delivery import Attempt, DeliveryState, Settlement, Trigger, Ver
 from relay.core.errors import StoreError
 from relay.core.etiquette import Sign
 from relay.core.observation import OUTCOMES, JobError, Observation, Output, Status
-from relay.core.ports import DeliveryFilter
+from relay.core.ports import DeliveryFilter, WatchView
 from relay.core.standing import Footing, Standing
 from relay.core.watch import Target
 from relay.health import STALE_AFTER_S
@@ -56,6 +56,24 @@ class TestAdding:
         _, stored = await api.call("GET", f"/v1/watches/{told['id']}")
 
         assert told == stored
+
+    async def test_what_is_removed_while_it_is_added_again_is_watched_anew(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _, first = await api.add()
+        look = api.store.watch
+
+        async def removed_just_before(reference: str) -> WatchView:
+            monkeypatch.undo()
+            await api.store.remove_watch(reference)
+            return await look(reference)
+
+        monkeypatch.setattr(api.store, "watch", removed_just_before)
+        status, second = await api.add()
+
+        assert status == 201
+        assert second["id"] != first["id"]
+        assert await api.stored() == 1
 
     async def test_a_destination_added_after_the_end_is_told_at_once(self, api: Api) -> None:
         _, watch = await api.add()
