@@ -7,6 +7,7 @@ from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MISSED, JobExecutionEv
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from relay.core.delivery import DeliveryState
+from relay.core.errors import RelayError
 from relay.core.http import Request, TransportError
 from relay.core.ports import Clock, Store, Transport
 from relay.health import Health
@@ -99,4 +100,6 @@ class Maintenance:
 
     def _failed(self, event: JobExecutionEvent) -> None:
         self._metrics.loop_errors.labels("maintenance").inc()
-        log.error("maintenance.failed", job=event.job_id, error=str(getattr(event, "exception", None) or "missed"))
+        error = getattr(event, "exception", None)
+        unforeseen = None if isinstance(error, RelayError) else error
+        log.error("maintenance.failed", job=event.job_id, error=str(error or "missed"), exc_info=unforeseen)

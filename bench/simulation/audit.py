@@ -178,8 +178,9 @@ class Auditor:
             self._world.accuse(f"{delivery_id} is exhausted, and nobody is told")
 
     def _judge_early(self, delivery_id: str, lane: str) -> None:
-        """The one delivery that finds out whether a destination is back has no budget of its own."""
+        """What finds out whether a destination is back has no budget of its own; what is let go after it has one."""
         self._early[lane] = self._early.get(lane, 0) + 1
         back = "SELECT 1 FROM events WHERE type = 'destination.recovered' AND body ->> '$.data.destination' = ?"
-        if self._early[lane] > len(self._world.committed(back, lane)):
+        down = "SELECT 1 FROM conditions WHERE lane = ? AND condition = 'unreachable'"
+        if self._early[lane] > len(self._world.committed(back, lane)) and not self._world.committed(down, lane):
             self._world.accuse(f"{delivery_id} was given up after {_LEAST_TRIES - 1} tries at most")

@@ -22,7 +22,7 @@ _POINTS_PER_LIFE = 1500
 _ORDERLY = 0.3
 _LONGEST_S = 16 * 3600.0
 _LOOK_EVERY_S = 60.0
-_BUGS = frozenset({"poll.failed", "attempt.failed", "request.failed"})
+_BUGS = frozenset({"poll.failed", "attempt.failed", "request.failed", "maintenance.failed"})
 """What is logged where something was raised; what was foreseen of it comes without a traceback."""
 
 
@@ -62,7 +62,7 @@ def play(seed: int) -> History:
         asyncio.Runner(loop_factory=VirtualLoop) as runner,
     ):
         history = runner.run(_Lives(seed, Path(folder) / "relay.db").run())
-    bugs = tuple(f"nobody foresaw this: {line}" for line in lines if line["event"] in _BUGS and "exc_info" in line)
+    bugs = tuple(f"nobody foresaw this: {line}" for line in lines if line["event"] in _BUGS and line.get("exc_info"))
     return replace(history, violations=history.violations + bugs)
 
 

@@ -6,6 +6,7 @@ import structlog
 from support.daemon import until
 from support.doubles import ManualClock, Reply, ScriptedTransport
 
+from relay.core.errors import StoreError
 from relay.core.event import outcome_event
 from relay.core.http import Fault, Response, TransportError
 from relay.core.observation import Job, Observation, Status
@@ -54,6 +55,22 @@ async def test_a_job_that_fails_is_counted_told_and_run_again() -> None:
 
     assert b'relay_loop_errors_total{loop="maintenance"}' in metrics.render()
     assert {(line["event"], line["job"], line["error"]) for line in logs} == {("maintenance.failed", "job", "no")}
+    assert all(isinstance(line["exc_info"], ValueError) for line in logs)
+
+
+async def test_a_job_that_finds_the_disk_full_is_told_without_a_traceback() -> None:
+    async def job() -> None:
+        raise StoreError("the disk is full")
+
+    maintenance = Maintenance(Metrics())
+    maintenance.every(0.02, "job", job)
+    with structlog.testing.capture_logs() as logs:
+        maintenance.start()
+        await until(lambda: len(logs) >= 1, 5)
+        maintenance.stop()
+
+    assert logs[0]["error"] == "the disk is full"
+    assert logs[0]["exc_info"] is None
 
 
 class TestHeartbeat:
