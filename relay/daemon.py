@@ -76,7 +76,7 @@ def serve(config_path: Path | None) -> int:
     for warning in settings.warnings:
         _log.warning("config.doubted", warning=warning)
     try:
-        _spare_collections()
+        spare_collections()
         with asyncio.Runner(loop_factory=fastest_loop()) as runner:
             runner.run(_serve(settings, mask))
     except (RelayError, OSError) as error:
@@ -102,7 +102,7 @@ def fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return maker
 
 
-def _spare_collections() -> None:
+def spare_collections() -> None:
     """Have the garbage collector look at what was imported no more, and after every 20,000 new objects only.
 
     A thousand watches in one request are many objects and no garbage: adding

@@ -22,7 +22,7 @@ from relay.core.address import AddressPolicy
 from relay.core.observation import Job
 from relay.core.ports import Store
 from relay.core.watch import NewWatch, Target, Watch
-from relay.daemon import Daemon, running
+from relay.daemon import Daemon, running, spare_collections
 from relay.destinations import callback_target
 from relay.log import SecretMask
 from relay.settings import load_settings
@@ -87,6 +87,7 @@ async def daemon(folder: Path) -> AsyncIterator[Daemon]:
     with (folder / "daemon.log").open("a", encoding="utf-8") as out:
         log.configure(style=settings.log.format, level=settings.log.level, mask=mask, stream=out)
         assembly.learn_secrets(settings, mask)
+        spare_collections()  # as `relay serve` does; the baseline runs in this process too
         async with running(settings, SystemClock(), SystemEntropy(), mask) as life:
             yield life
 
