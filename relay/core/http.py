@@ -10,6 +10,8 @@ from relay.core.errors import RelayError
 
 MAX_WAIT_S = 86400.0
 """The longest that a remote side may ask us to wait in one step."""
+RETRY_HEADERS = ("retry-after-ms", "retry-after")
+"""What `retry_after_s` reads: milliseconds, as OpenAI sends them, before seconds or a date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +79,11 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
     tolerated).  A moment in the past means now; what cannot be read means
     nothing was asked.
     """
-    millis = _number(headers.get("retry-after-ms"))
+    in_ms, in_s = RETRY_HEADERS
+    millis = _number(headers.get(in_ms))
     if millis is not None:
         return _bounded(millis / 1000)
-    value = headers.get("retry-after")
+    value = headers.get(in_s)
     seconds = _number(value)
     if seconds is not None:
         return _bounded(seconds)

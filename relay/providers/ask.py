@@ -115,15 +115,19 @@ def status_request(spec: ProviderSpec, base_url: str, job: Job, secrets: Mapping
     if poll.body is not None:
         body = json.dumps(_filled(poll.body, variables)).encode()
         headers["Content-Type"] = "application/json"
-    address = status_url(spec, base_url, job)
+    address = _address(spec, base_url, job, variables)
     return Request(poll.method, with_query(address, query | auth_query(spec.auth, secrets)), headers, body)
 
 
 def status_url(spec: ProviderSpec, base_url: str, job: Job) -> str:
     """Return where a job's status stands: its own URL, or the path without the query."""
+    return _address(spec, base_url, job, variables_of(spec, job))
+
+
+def _address(spec: ProviderSpec, base_url: str, job: Job, variables: Mapping[str, str]) -> str:
     if _has_own_url(spec.poll, job.params):
         return job.params[str(spec.poll.url_param)]
-    return base_url + fill_path(spec, spec.poll.path or "", variables_of(spec, job))
+    return base_url + fill_path(spec, spec.poll.path or "", variables)
 
 
 class Variables(dict[str, str]):

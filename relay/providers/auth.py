@@ -37,7 +37,7 @@ def auth_query(auth: Auth, secrets: Mapping[str, str]) -> dict[str, str]:
 
 def credentials(auth: Auth, secrets: Mapping[str, str], now: float) -> frozenset[str]:
     """Return what a request answered at `now` may have carried that nobody but the provider may see."""
-    if not secrets.keys() >= set(auth.secrets):
+    if auth.type != "jwt_hs256" or not secrets.keys() >= set(auth.secrets):
         return frozenset(secrets.values())
     sent_at = (now, now - _JWT_WINDOW_S)
     headers = (value for instant in sent_at for value in auth_headers(auth, secrets, instant).values())

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from relay.core.errors import InvalidValue
-from relay.core.http import Request, Response, retry_after_s
+from relay.core.http import RETRY_HEADERS, Request, Response, retry_after_s
 from relay.core.instant import parse_instant
 from relay.core.observation import Answer, Job, JobError, Observation, Output, Status, Trouble, TroubleKind
 from relay.core.text import one_line
@@ -23,6 +23,9 @@ from relay.providers.veil import discreetly
 MAX_RAW = 256 * 1024
 _LITERAL_LIMIT = 100
 _TROUBLES = frozenset(TroubleKind)
+_HINT_UNITS_S = {"openai-poll-after-ms": 0.001, "x-poll-after": 1.0}
+_HINTS = frozenset((*RETRY_HEADERS, *_HINT_UNITS_S))
+"""Headers by which a provider may say when to ask again."""
 _PLAIN_TYPES = ("application/json", "application/problem+json", "text/")
 
 
@@ -168,10 +171,11 @@ class DeclaredProvider:
         )
 
     def _poll_after_s(self, response: Response, body: Any, now: float) -> float | None:
+        if self._spec.poll_after is None and _HINTS.isdisjoint(response.headers):
+            return None
         hints = (
             retry_after_s(response.headers, now),
-            _header_s(response, "openai-poll-after-ms", 0.001),
-            _header_s(response, "x-poll-after", 1.0),
+            *(_header_s(response, name, unit_s) for name, unit_s in _HINT_UNITS_S.items()),
             extract.hint_s(self._spec.poll_after, body) if self._spec.poll_after else None,
         )
         return max((hint for hint in hints if hint is not None), default=None)

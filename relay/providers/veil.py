@@ -42,8 +42,8 @@ def without_secrets(response: Response, secrets: frozenset[str]) -> Response:
 
     Only strings that do are written anew.  What is no JSON stays: nothing is read from it.
     """
-    spellings = _spellings(secrets)
-    if b"\\" not in response.body and not any(text.encode() in response.body for text in spellings):
+    spellings, encoded = _spellings(secrets)
+    if b"\\" not in response.body and not any(spelling in response.body for spelling in encoded):
         return response
     try:
         text = response.body.decode("utf-8-sig")
@@ -65,9 +65,10 @@ def _veiled(literal: str, spellings: Sequence[str]) -> str:
 
 
 @lru_cache(maxsize=64)
-def _spellings(secrets: frozenset[str]) -> tuple[str, ...]:
-    """Return how secrets are written, those that hold others first."""
-    return tuple(sorted({text for secret in secrets for text in _spelled(secret)}, key=len, reverse=True))
+def _spellings(secrets: frozenset[str]) -> tuple[tuple[str, ...], tuple[bytes, ...]]:
+    """Return how secrets are written, those that hold others first, and the same as bytes."""
+    spellings = tuple(sorted({text for secret in secrets for text in _spelled(secret)}, key=len, reverse=True))
+    return spellings, tuple(spelling.encode() for spelling in spellings)
 
 
 def _spelled(secret: str) -> Iterator[str]:

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from functools import cache
 
 import aiohttp
-from multidict import CIMultiDict
 from yarl import URL
 
 from relay import __version__
@@ -50,7 +49,7 @@ class HttpTransport:
             request.method,
             url,
             data=request.body,
-            headers=_headers(request),
+            headers=request.headers,
             allow_redirects=False,
             timeout=_patience(timeout_s),
         ) as answer:
@@ -99,6 +98,7 @@ def _session(guard: Guard, connections: int, egress: Egress | None = None) -> ai
         connector=ImpatientConnector(
             limit=connections, resolver=guard, socket_factory=guard.socket, ttl_dns_cache=_NAME_CACHE_S
         ),
+        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         trust_env=False,
@@ -109,12 +109,6 @@ def _session(guard: Guard, connections: int, egress: Egress | None = None) -> ai
 @cache
 def _patience(timeout_s: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_TIMEOUT_S)
-
-
-def _headers(request: Request) -> CIMultiDict[str]:
-    headers = CIMultiDict({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
-    headers.update(request.headers)
-    return headers
 
 
 async def _read_capped(answer: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:
