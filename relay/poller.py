@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -93,7 +94,8 @@ class Poller:
         self._on_end = on_end
         self._on_event = on_event
         self._log = log.bind(provider=account.name)
-        self._slots = asyncio.Semaphore(account.concurrency)
+        self._queue: deque[Watch] = deque()
+        self._asking = 0
         self._outstanding = 0
         self._following: set[str] = set()
         self._more_due = False
@@ -123,8 +125,6 @@ class Poller:
 
         The credential is read again, and a rest for want of a working one ends.
         """
-        if account.concurrency != self.account.concurrency:
-            self._slots = asyncio.Semaphore(account.concurrency)
         if account.rate != self.account.rate:
             self._budget = Budget.fresh(account.rate, self._clock.monotonic()) if account.rate else None
         self.account, self._routes = account, routes
@@ -163,21 +163,19 @@ class Poller:
         async with asyncio.TaskGroup() as polls:
             await self._share_budget()
             claimed = await self._claim()
-            for watch in claimed:
-                polls.create_task(self._follow(watch))
+            self._begin(claimed, polls)
         return len(claimed)
 
     async def _round(self, polls: asyncio.TaskGroup) -> float:
         """Start what is due, and return how long nothing else can be."""
         self.ticked_at = self._clock.monotonic()
         self._looks_at = math.inf
-        if self._outstanding > self._open_slots():  # enough is claimed; a poll that ends wakes us
+        if self._ahead > self._open_slots():  # enough is claimed; a poll that ends wakes us
             self._more_due = True
             return _LONGEST_WAIT_S
         try:
             await self._share_budget()
-            for watch in await self._claim():
-                polls.create_task(self._follow(watch))
+            self._begin(await self._claim(), polls)
             idle_s = await self._idle_s()
         except StoreError as error:
             self._metrics.loop_errors.labels("poller").inc()
@@ -233,7 +231,7 @@ class Poller:
         if self._standing.probing:
             return 0 if self._outstanding else min(affordable, 1)
         slots = self._open_slots()
-        room = 2 * slots - self._outstanding
+        room = 2 * slots - self._ahead
         return min(room, affordable) if room >= slots else 0
 
     def _open_slots(self) -> int:
@@ -273,25 +271,62 @@ class Poller:
             waits.append(_RAMP_S / 10)
         return max(min(waits), _SHORTEST_WAIT_S)
 
-    async def _follow(self, watch: Watch) -> None:
+    def _begin(self, claimed: Sequence[Watch], polls: asyncio.TaskGroup) -> None:
+        """Put what was claimed in the queue, and have as many at work on it as there are slots."""
+        self._queue.extend(claimed)
+        for _ in range(min(len(self._queue), self.account.concurrency - self._asking)):
+            self._asking += 1
+            polls.create_task(self._work(polls))
+
+    async def _work(self, polls: asyncio.TaskGroup) -> None:
+        """Follow one watch after the other as long as any is claimed and this slot stands."""
         try:
-            async with self._slots:
-                self._unsent -= 1
-                began = self._clock.monotonic()
-                answer = None if self._stopping else await self._poll(watch)
-            if answer is not None:  # the commit needs no slot: those are for requests
-                await self._settle(watch, answer, began)
-        except StoreError as error:  # its lease runs out, and it is polled again
-            self._metrics.loop_errors.labels("poller").inc()
-            self._log.error("poll.commit_failed", watch_id=watch.id, error=str(error))
-        except Exception:  # noqa: BLE001 - the one boundary: a bug about one watch must not stop the others
-            self._metrics.loop_errors.labels("poller").inc()
-            self._log.exception("poll.failed", watch_id=watch.id)
+            while self._queue and self._asking <= self.account.concurrency:
+                watch = self._queue.popleft()
+                self._call_for_more()
+                await self._follow(watch)
+                if self._unwritten and not self._writing:
+                    self._writing = True
+                    polls.create_task(self._write())  # the commit needs no slot: those are for requests
         finally:
-            self._outstanding -= 1
-            self._following.discard(watch.id)
-            if self._more_due and self._outstanding <= self._open_slots():
-                self.wakeup.set()
+            self._asking -= 1
+            self._call_for_more()
+
+    @property
+    def _ahead(self) -> int:
+        """How many watches are claimed and not yet answered for."""
+        return len(self._queue) + self._asking
+
+    def _call_for_more(self) -> None:
+        if self._more_due and self._ahead <= self._open_slots():
+            self.wakeup.set()
+
+    async def _follow(self, watch: Watch) -> None:
+        self._unsent -= 1
+        settled = True
+        try:
+            if not self._stopping:
+                began = self._clock.monotonic()
+                settled = await self._settle(watch, await self._poll(watch), began)
+        except Exception as error:  # noqa: BLE001 - a boundary: a bug about one watch must not stop the others
+            self._failed(error, watch.id)
+        if settled:
+            self._let_go(watch.id)
+
+    def _failed(self, error: Exception, *watch_ids: str) -> None:
+        """Tell what went wrong about some watches; their leases run out, and they are polled again."""
+        self._metrics.loop_errors.labels("poller").inc()
+        for watch_id in watch_ids:
+            if isinstance(error, StoreError):
+                self._log.error("poll.commit_failed", watch_id=watch_id, error=str(error))
+            else:
+                self._log.error("poll.failed", watch_id=watch_id, exc_info=error)
+
+    def _let_go(self, watch_id: str) -> None:
+        self._outstanding -= 1
+        self._following.discard(watch_id)
+        if self._more_due and not self._outstanding:  # a probe is alone
+            self.wakeup.set()
 
     async def _poll(self, watch: Watch) -> Answer:
         started = self._clock.monotonic()
@@ -301,7 +336,8 @@ class Poller:
         self._metrics.polls.labels(self.account.name, result).inc()
         return answer
 
-    async def _settle(self, watch: Watch, answer: Answer, began: float) -> None:
+    async def _settle(self, watch: Watch, answer: Answer, began: float) -> bool:
+        """Carry out what an answer means; return False where it is still to be written."""
         now = self._clock.now()
         answer = await self._mind(watch, answer, now, asked_at=now - (self._clock.monotonic() - began))
         taught = lessons(watch, answer, self.experience, now) if isinstance(answer, Observation) else {}
@@ -310,11 +346,19 @@ class Poller:
         )
         if isinstance(transition, End):
             await self._end(watch, transition, taught, now)
-        else:
-            self.experience.learn(taught)
-            told = isinstance(answer, Observation) and await self._tell_overdue(watch, answer, transition, now)
-            if not told:
-                await self._go_on(watch, transition, now)
+            return True
+        self.experience.learn(taught)
+        if isinstance(answer, Observation) and await self._tell_overdue(watch, answer, transition, now):
+            return True
+        self._unwritten.append(transition)
+        self._log.debug(
+            "watch.observed",
+            watch_id=watch.id,
+            status=str(transition.status),
+            failed_polls=transition.failed_polls,
+            next_poll_s=round(transition.next_poll_at - now, 2),
+        )
+        return False
 
     async def _ask(self, watch: Watch) -> Answer:
         """Return what the provider says, with as many requests as its description needs."""
@@ -388,28 +432,19 @@ class Poller:
         self.planned(transition.next_poll_at)
         return True
 
-    async def _go_on(self, watch: Watch, transition: Continue, now: float) -> None:
-        self._unwritten.append(transition)
-        if not self._writing:
-            await self._write(now)
-        self._log.debug(
-            "watch.observed",
-            watch_id=watch.id,
-            status=str(transition.status),
-            failed_polls=transition.failed_polls,
-            next_poll_s=round(transition.next_poll_at - now, 2),
-        )
-
-    async def _write(self, now: float) -> None:
-        """Write what polls told, those that came meanwhile together; a lost write costs one more poll."""
-        self._writing = True
-        try:
-            while self._unwritten:
-                batch, self._unwritten = self._unwritten, []
-                await self._store.record_polls(batch, now)
+    async def _write(self) -> None:
+        """Write what polls told, those that come meanwhile together."""
+        while self._unwritten:
+            batch, self._unwritten = self._unwritten, []
+            watch_ids = [transition.watch_id for transition in batch]
+            try:
+                await self._store.record_polls(batch, self._clock.now())
                 self.planned(min(transition.next_poll_at for transition in batch))
-        finally:
-            self._writing = False
+            except Exception as error:  # noqa: BLE001 - the other boundary, for what is written together
+                self._failed(error, *watch_ids)
+            for watch_id in watch_ids:
+                self._let_go(watch_id)
+        self._writing = False
 
     async def _end(self, watch: Watch, transition: End, taught: Lessons, now: float) -> None:
         seen, unsaved = transition.observation, self.experience.take()
