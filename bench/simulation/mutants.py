@@ -27,7 +27,7 @@ from relay.poller import Poller
 from relay.store import SqliteStore, rows
 from relay.store.outbox import insert_deliveries, insert_event
 from relay.store.sql import queries
-from relay.store.writer import Transaction, Writer
+from relay.store.writer import Transaction, Writer, run
 
 _MUTANTS: dict[str, Callable[[], AbstractContextManager[object]]] = {}
 _KNOWN = {
@@ -83,7 +83,7 @@ def _early_answer() -> Iterator[None]:
         transaction = Transaction(database)
         if not database.in_transaction:
             database.execute("BEGIN IMMEDIATE")
-        results = [write(transaction) for write in writes]
+        results = run(writes, transaction)
         self._finish(transaction)
         if next(batches) % 5 == 0:
             database.execute("COMMIT")
@@ -227,9 +227,9 @@ def _late_unheard() -> Iterator[None]:
 def _second_url() -> Iterator[None]:
     with _query(
         "insert_target",
-        "WHERE provider = :provider",
+        "WHERE true",
         "WHERE NOT EXISTS (SELECT 1 FROM watch_targets AS other WHERE other.watch_id = watches.id)"
-        " AND finalized_at IS NULL AND provider = :provider",
+        " AND finalized_at IS NULL",
     ):
         yield
 
@@ -272,7 +272,7 @@ def _no_patience() -> Iterator[None]:
 
 @_mutant("settlements are never written")
 def _unsettled() -> Iterator[None]:
-    with _query("settle_delivery", "WHERE id = :delivery_id", "WHERE id = :delivery_id AND false"):
+    with _query("settle_delivery", "WHERE deliveries.id", "WHERE false AND deliveries.id"):
         yield
 
 

@@ -5,8 +5,11 @@ VALUES (:id, :provider, :job_id, :params, :metadata, :owner, 'queued', :model, :
 ON CONFLICT (provider, job_id) DO NOTHING;
 
 -- name: insert_target
+WITH wanted (provider, job_id, key, lane, name, url) AS (VALUES (:provider, :job_id, :key, :lane, :name, :url))
 INSERT INTO watch_targets (watch_id, key, lane, name, url)
-SELECT id, :key, :lane, :name, :url FROM watches WHERE provider = :provider AND job_id = :job_id
+SELECT watches.id, wanted.key, wanted.lane, wanted.name, wanted.url FROM wanted
+JOIN watches ON watches.provider = wanted.provider AND watches.job_id = wanted.job_id
+WHERE true -- or ON CONFLICT would be read as the ON of a join
 ON CONFLICT DO NOTHING;
 
 -- name: watches_of_jobs
@@ -71,12 +74,18 @@ WHERE id IN (
 RETURNING *;
 
 -- name: record_poll
+WITH told (id, status, provider_status, model, progress, next_poll_at, now, demand, began_at, seen_at, running_since,
+           estimated_end_at, failed_polls, missing_polls, last_error)
+AS (VALUES (:id, :status, :provider_status, :model, :progress, :next_poll_at, :now, :demand, :began_at, :seen_at,
+            :running_since, :estimated_end_at, :failed_polls, :missing_polls, :last_error))
 UPDATE watches
-SET status = :status, provider_status = :provider_status, model = :model, progress = :progress,
-    next_poll_at = :next_poll_at, leased_until = 0, last_poll_at = :now, demand = :demand,
-    began_at = :began_at, seen_at = :seen_at, running_since = :running_since, estimated_end_at = :estimated_end_at,
-    polls = polls + 1, failed_polls = :failed_polls, missing_polls = :missing_polls, last_error = :last_error
-WHERE id = :id AND finalized_at IS NULL;
+SET status = told.status, provider_status = told.provider_status, model = told.model, progress = told.progress,
+    next_poll_at = told.next_poll_at, leased_until = 0, last_poll_at = told.now, demand = told.demand,
+    began_at = told.began_at, seen_at = told.seen_at, running_since = told.running_since,
+    estimated_end_at = told.estimated_end_at, polls = polls + 1, failed_polls = told.failed_polls,
+    missing_polls = told.missing_polls, last_error = told.last_error
+FROM told
+WHERE watches.id = told.id AND finalized_at IS NULL;
 
 -- name: mark_overdue
 UPDATE watches SET overdue_at = :now
@@ -96,13 +105,16 @@ VALUES (:id, :watch_id, :type, :created_at, :body, :raw)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: insert_delivery
+WITH owed (id, event_id, watch_id, key, lane, name, url, now)
+AS (VALUES (:id, :event_id, :watch_id, :key, :lane, :name, :url, :now))
 INSERT INTO deliveries (id, event_id, watch_id, key, lane, name, url, state, created_at, next_attempt_at, retry_from)
-SELECT :id, :event_id, :watch_id, :key, :lane, :name, :url,
+SELECT id, event_id, watch_id, key, lane, name, url,
        CASE WHEN EXISTS (SELECT 1 FROM conditions
-                         WHERE lane = :lane AND condition IN ('unreachable', 'draining', 'disabled'))
+                         WHERE conditions.lane = owed.lane AND condition IN ('unreachable', 'draining', 'disabled'))
             THEN 'held' ELSE 'pending' END,
-       :now, :now, :now
-WHERE true -- or ON CONFLICT would be read as the ON of a join
+       now, now, now
+FROM owed
+WHERE true
 ON CONFLICT DO NOTHING;
 
 -- name: next_watch_due
@@ -203,27 +215,32 @@ ORDER BY events.seq
 LIMIT :limit;
 
 -- name: insert_attempt
+WITH made (delivery_id, number, trigger, started_at, duration_s, status, verdict, reason, response)
+AS (VALUES (:delivery_id, :number, :trigger, :started_at, :duration_s, :status, :verdict, :reason, :response))
 INSERT INTO attempts (delivery_id, number, trigger, started_at, duration_s, status, verdict, reason, response)
-SELECT id, :number, :trigger, :started_at, :duration_s, :status, :verdict, :reason, :response
-FROM deliveries WHERE id = :delivery_id;
+SELECT made.* FROM made JOIN deliveries ON deliveries.id = made.delivery_id;
 
 -- name: settle_delivery
 -- Two attempts may have been under way where a lease ran out too early: one that arrived outweighs all others.
+WITH settled (delivery_id, state, next_attempt_at, tries, spared, reason, finalized_at)
+AS (VALUES (:delivery_id, :state, :next_attempt_at, :tries, :spared, :reason, :finalized_at))
 UPDATE deliveries
-SET state = CASE WHEN :state = 'pending' AND EXISTS (
+SET state = CASE WHEN settled.state = 'pending' AND EXISTS (
                 SELECT 1 FROM conditions
                 WHERE conditions.lane = deliveries.lane AND condition IN ('unreachable', 'disabled'))
-            THEN 'held' ELSE :state END,
-    next_attempt_at = :next_attempt_at, attempts = attempts + 1, tries = :tries,
-    spared = :spared,
-    trigger = 'scheduled', leased_until = 0, reason = :reason, finalized_at = :finalized_at
-WHERE id = :delivery_id AND (state IN ('pending', 'held') OR :state = 'delivered');
+            THEN 'held' ELSE settled.state END,
+    next_attempt_at = settled.next_attempt_at, attempts = attempts + 1, tries = settled.tries, spared = settled.spared,
+    trigger = 'scheduled', leased_until = 0, reason = settled.reason, finalized_at = settled.finalized_at
+FROM settled
+WHERE deliveries.id = settled.delivery_id AND (deliveries.state IN ('pending', 'held') OR settled.state = 'delivered');
 
 -- name: postpone_delivery
+WITH put_off (id, until, now) AS (VALUES (:id, :until, :now))
 UPDATE deliveries
-SET next_attempt_at = :until, retry_from = retry_from + (:until - :now), leased_until = 0,
+SET next_attempt_at = put_off.until, retry_from = retry_from + (put_off.until - put_off.now), leased_until = 0,
     reason = coalesce(reason, 'quiet hours')
-WHERE id = :id AND state = 'pending';
+FROM put_off
+WHERE deliveries.id = put_off.id AND state = 'pending';
 
 -- name: next_delivery_due
 SELECT min(due) AS due FROM (

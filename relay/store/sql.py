@@ -5,6 +5,8 @@ from functools import cache
 from importlib.resources import files
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+_VALUES = re.compile(r"\bVALUES (\([^()]*\))")
+_PARAMETER = re.compile(r":([a-z]\w*)")
 
 
 @cache
@@ -12,6 +14,20 @@ def queries() -> dict[str, str]:
     """Return the statements of queries.sql by name."""
     parts = _NAME.split((files(__package__) / "queries.sql").read_text())
     return {name: text.strip().rstrip(";") for name, text in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+@cache
+def repeated(statement: str, times: int) -> tuple[str, tuple[str, ...]]:
+    """Return a statement with so many rows of VALUES in the place of its one, and the names of what each is made of.
+
+    It takes them by their places, row by row: SQLite changes many rows in one
+    step so, where one statement for each would change threads as often.
+    """
+    found = _VALUES.search(statement)
+    assert found is not None, "what is repeated has a row of VALUES, and no other parameters"
+    row = _PARAMETER.sub("?", found[1])
+    rows = ", ".join([row] * times)
+    return f"{statement[: found.start(1)]}{rows}{statement[found.end(1) :]}", tuple(_PARAMETER.findall(found[1]))
 
 
 @cache

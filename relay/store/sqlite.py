@@ -42,7 +42,7 @@ from relay.store.durations import write_lessons
 from relay.store.opening import FileLock, connect, open_writer
 from relay.store.outbox import insert_deliveries, insert_event
 from relay.store.sql import queries
-from relay.store.writer import Row, Timed, Transaction, Writer
+from relay.store.writer import Row, Rows, Timed, Transaction, Writer
 
 _FORGOTTEN_AT_ONCE = 100
 """More than come in: each request that is kept forgets some that are old."""
@@ -200,7 +200,7 @@ class SqliteStore:
     async def record_polls(self, transitions: Sequence[Continue], now: float) -> None:
         """See Store."""
         columns = [rows.poll_columns(transition, now) for transition in transitions]
-        await self._writer.commit(lambda transaction: transaction.many("record_poll", columns))
+        await self._writer.commit(Rows({"record_poll": columns}))
 
     async def record_overdue(self, transition: Continue, event: Event, targets: Sequence[Target], now: float) -> bool:
         """See Store."""
@@ -309,11 +309,18 @@ class SqliteStore:
         news: Sequence[News] = (),
     ) -> Change | None:
         """See Store."""
+        outcome = Rows(
+            {
+                "insert_attempt": [rows.attempt_columns(attempt) for attempt, _ in settled],
+                "settle_delivery": [rows.settlement_columns(settlement) for _, settlement in settled],
+            }
+        )
+        if finding is None and not news:
+            return await self._writer.commit(outcome)
 
         def write(transaction: Transaction) -> Change | None:
             change = None if finding is None else apply_finding(transaction, finding)
-            transaction.many("insert_attempt", (rows.attempt_columns(attempt) for attempt, _ in settled))
-            transaction.many("settle_delivery", (rows.settlement_columns(settlement) for _, settlement in settled))
+            outcome(transaction)
             for item in news:
                 insert_event(transaction, item.event)
                 insert_deliveries(transaction, None, item.event.id, item.targets, item.event.created_at)
@@ -339,7 +346,7 @@ class SqliteStore:
     async def postpone(self, until: Mapping[str, float], now: float) -> None:
         """See Store."""
         waits = [{"id": delivery_id, "until": instant, "now": now} for delivery_id, instant in until.items()]
-        await self._writer.commit(lambda transaction: transaction.many("postpone_delivery", waits))
+        await self._writer.commit(Rows({"postpone_delivery": waits}))
 
     async def next_delivery_due(self, after: float) -> float | None:
         """See Store."""

@@ -2,15 +2,17 @@
 
 import asyncio
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 from relay.core.errors import StoreError
 from relay.core.learning import Kind, Trace
 from relay.store.connection import Connection
-from relay.store.sql import queries
+from relay.store.sql import queries, repeated
 
 T = TypeVar("T")
 Row = sqlite3.Row
@@ -18,6 +20,8 @@ Params = Mapping[str, object]
 
 _BATCH = 256
 """Writes that share a commit at most: a bound on how long the first of them waits."""
+_TOGETHER = (64, 16, 4, 1)
+"""How many rows a statement takes: few sizes, as SQLite prepares each anew."""
 
 
 class Transaction:
@@ -39,12 +43,40 @@ class Transaction:
         return self._database.execute(queries()[name], params).fetchall()
 
     def many(self, name: str, rows: Iterable[Params]) -> int:
-        """Run a named statement once per row; return how many rows of the database that changed."""
-        return self._database.executemany(queries()[name], rows).rowcount
+        """Run a named statement for all rows of its VALUES; return how many rows of the database that changed."""
+        left, changed = deque(rows), 0
+        while left:
+            together = next(size for size in _TOGETHER if size <= len(left))
+            statement, names = repeated(queries()[name], together)
+            taken = [left.popleft() for _ in range(together)]
+            changed += self._database.execute(statement, [row[key] for row in taken for key in names]).rowcount
+        return changed
 
 
 Write = Callable[[Transaction], T]
 """What is done in a transaction.  It runs on the connection's thread, so it shares nothing with the loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A write that is nothing but rows for named statements: those that come together are run together."""
+
+    of: Mapping[str, Sequence[Params]]
+
+    def __call__(self, transaction: Transaction) -> None:
+        for name, rows in self.of.items():
+            transaction.many(name, rows)
+
+    @classmethod
+    def joined(cls, writes: Iterable["Rows"]) -> "Rows":
+        """Return the same as one write."""
+        rows: dict[str, list[Params]] = {}
+        for write in writes:
+            for name, own in write.of.items():
+                rows.setdefault(name, []).extend(own)
+        return cls(rows)
+
+
 Timed = Callable[[], AbstractContextManager[object]]
 
 
@@ -132,7 +164,7 @@ class Writer:
         except sqlite3.Error as error:
             raise _NotBegun(f"the database failed: {error}") from error
         try:
-            results = [write(transaction) for write in writes]
+            results = run(writes, transaction)
             self._finish(transaction)
             database.execute("COMMIT")
         except BaseException:
@@ -140,6 +172,21 @@ class Writer:
                 database.execute("ROLLBACK")
             raise
         return results
+
+
+def run(writes: Iterable[Write[Any]], transaction: Transaction) -> list[Any]:
+    """Do what is to be done in a transaction, in order; return the results."""
+    results, waiting = list[Any](), list[Rows]()
+    for write in writes:
+        if isinstance(write, Rows):
+            waiting.append(write)
+            results.append(None)
+            continue
+        Rows.joined(waiting)(transaction)
+        waiting.clear()
+        results.append(write(transaction))
+    Rows.joined(waiting)(transaction)
+    return results
 
 
 def _resolve(future: "asyncio.Future[Any]", *, result: object = None, error: Exception | None = None) -> None:
