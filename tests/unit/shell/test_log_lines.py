@@ -1,5 +1,6 @@
 """What relay writes about itself."""
 
+import errno
 import io
 import json
 import logging
@@ -117,3 +118,41 @@ def test_a_value_too_short_to_be_a_secret_masks_nothing() -> None:
     mask.add("ok")
 
     assert mask("it is ok") == "it is ok"
+
+
+def test_a_logger_in_use_follows_another_level_style_and_stream() -> None:
+    first = written("console", level="warning")
+    log = structlog.get_logger("relay.test").bind(provider="getimg")
+    log.info("watch.ended")
+    log.warning("status.unknown")
+
+    second = written("json", level="debug")
+    try:
+        raise ValueError("refused")
+    except ValueError:
+        log.exception("poll.failed")
+    log.debug("watch.observed")
+
+    assert "status.unknown" in first.getvalue()
+    assert "watch.ended" not in first.getvalue()
+    failed, observed = map(json.loads, second.getvalue().splitlines())
+    assert failed["logger"] == "relay.test"
+    assert "ValueError: refused" in failed["exception"]
+    assert (observed["event"], observed["level"], observed["provider"]) == ("watch.observed", "debug", "getimg")
+
+
+class Full(io.StringIO):
+    """A file on a disk without room."""
+
+    def write(self, _text: str) -> int:
+        raise OSError(errno.ENOSPC, "no space left")
+
+
+def test_a_line_that_cannot_be_written_is_lost_and_stops_nobody() -> None:
+    configure(style="json", level="info", mask=SecretMask(), stream=Full())
+    structlog.get_logger("relay.test").info("watch.ended")
+
+    out = written("json")
+    structlog.get_logger("relay.test").info("watch.polled")
+
+    assert json.loads(out.getvalue())["event"] == "watch.polled"
