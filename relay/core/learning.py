@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate
+from typing import NamedTuple
 
 from relay.core.hazard import BINS, EDGES, GROWTH, WIDTHS, Hazard, bin_of, lognormal, mixture
 
@@ -53,8 +54,7 @@ class Phase(StrEnum):
     """Since it was seen to leave the queue."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """A kind of duration that is learned on its own; without a model, all jobs of the provider."""
 
     provider: str

@@ -19,6 +19,7 @@ say nothing about the job.
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 from relay.core.hazard import BINS, EDGES, Hazard, bin_of
 from relay.core.outlook import Contention, Outlook
@@ -106,7 +107,15 @@ def best_interval_s(outlook: Outlook, bounds: Bounds, terms: Contention) -> floa
     """Return the seconds after which the law would look again, at most the longest that is allowed."""
     price = max(price_of_lag(outlook.hazard, bounds.detection_lag_s), terms.price)
     longest = max(bounds.max_interval_s, terms.longest_s)
+    if outlook.age_s == 0:
+        return min(_first_look_s(outlook.hazard, price), longest)
     return min(best_next_age(outlook.hazard, outlook.age_s, price) - outlook.age_s, longest)
+
+
+@lru_cache(maxsize=256)
+def _first_look_s(hazard: Hazard, price: float) -> float:
+    """Return the age of the first look at a new job: the same for all that are added on one belief."""
+    return best_next_age(hazard, 0.0, price)
 
 
 def within_bounds(
