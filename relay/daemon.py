@@ -121,11 +121,12 @@ def _leaves(error: BaseException | None) -> Iterator[BaseException]:
         yield error
 
 
-class _LoopErrors:
+class LoopErrors:
     """Tells of errors that nobody was there to catch.
 
     Without a file left for a connection asyncio tries again every second, and
-    tells each time for every place in the queue: one line is enough.
+    tells each time for every place in the queue: one line is enough.  It tries
+    again too where the listener was closed meanwhile, which is no news.
     """
 
     def __init__(self) -> None:
@@ -133,6 +134,8 @@ class _LoopErrors:
 
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
+        if isinstance(error, ValueError) and "_start_serving" in context["message"]:
+            return
         if not (isinstance(error, OSError) and error.errno in _NO_ROOM and "socket" in context):
             loop.default_exception_handler(context)
         elif loop.time() - self._refused_at >= _REFUSALS_TOLD_S:
@@ -146,7 +149,7 @@ async def _serve(settings: Config, mask: SecretMask) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     loop.add_signal_handler(signal.SIGHUP, hangup.set)
-    loop.set_exception_handler(_LoopErrors())
+    loop.set_exception_handler(LoopErrors())
     clock = SystemClock()
     async with running(settings, clock, SystemEntropy(), mask) as daemon:
         systemd.notify("READY=1")
