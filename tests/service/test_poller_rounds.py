@@ -5,12 +5,13 @@ import json
 import math
 import random
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 import structlog
+from support.daemon import until
 from support.doubles import EvenEntropy, ManualClock, PlainProvider, Reply, ScriptedTransport
 
 from relay.core import ids
@@ -25,7 +26,7 @@ from relay.core.ports import Ending, EventFilter, Store
 from relay.core.routing import Route
 from relay.core.schedule import Bounds, demand
 from relay.core.standing import Footing
-from relay.core.watch import Following, NewWatch, Target
+from relay.core.watch import Continue, Following, NewWatch, Target
 from relay.metrics import Metrics
 from relay.poller import Account, Poller
 from relay.store import open_sqlite
@@ -279,6 +280,91 @@ async def test_claims_stop_at_two_rounds_of_the_concurrency(store: Store) -> Non
         await bench.watch(f"j{number}", says("running"))
 
     assert await bench.step() == 6
+
+
+@dataclass
+class Gate:
+    """Holds requests back until it is opened, and counts those under way, the most of them after that too."""
+
+    bench: Bench
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    waiting: int = 0
+    most: int = 0
+
+    async def send(self, request: Request, *, timeout_s: float, max_body: int) -> Response:
+        self.waiting += 1
+        if self.open.is_set():
+            self.most = max(self.most, self.waiting)
+        await self.open.wait()
+        await asyncio.sleep(0)
+        self.waiting -= 1
+        return await self.bench.transport.send(request, timeout_s=timeout_s, max_body=max_body)
+
+
+def gated(bench: Bench) -> Gate:
+    gate = Gate(bench)
+    bench.poller._transport = gate  # type: ignore[attr-defined]  # what it was made with
+    return gate
+
+
+async def test_no_more_requests_are_under_way_than_there_are_slots_also_where_those_get_fewer(bench: Bench) -> None:
+    for number in range(8):
+        await bench.watch(f"j{number}", says("running"))
+    gate = gated(bench)
+
+    round_ = asyncio.create_task(bench.step())
+    await until(lambda: gate.waiting > 0, 5)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert gate.waiting == 4
+    bench.poller.adopt(replace(bench.account, concurrency=1), [])
+    gate.open.set()
+
+    assert await round_ == 8
+    assert gate.most == 1
+    assert len(bench.transport.sent) == 8
+
+
+async def test_polls_that_wait_for_their_commit_keep_no_other_from_being_asked(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(store, concurrency=1)
+    for number in range(2):
+        await bench.watch(f"j{number}", says("running"))
+    record, slow = store.record_polls, asyncio.Event()
+
+    async def record_slowly(transitions: Sequence[Continue], now: float) -> None:
+        await slow.wait()
+        await record(transitions, now)
+
+    monkeypatch.setattr(store, "record_polls", record_slowly)
+    round_ = asyncio.create_task(bench.step())
+    await until(lambda: len(bench.transport.sent) == 2, 5)
+    assert bench.poller.under_way == 2
+    slow.set()
+
+    assert await round_ == 2
+    assert bench.poller.under_way == 0
+    assert [(await store.watch(f"plain:j{number}")).watch.polls for number in range(2)] == [1, 1]
+
+
+async def test_polls_whose_shared_commit_fails_are_each_told_of_and_made_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        await bench.watch(f"j{number}", says("running"))
+
+    async def fail(_transitions: Sequence[Continue], _now: float) -> None:
+        raise StoreError("the database failed: disk full")
+
+    with monkeypatch.context() as patched, structlog.testing.capture_logs() as logs:
+        patched.setattr(bench.store, "record_polls", fail)
+        await bench.step()
+
+    failed = [line["watch_id"] for line in logs if line["event"] == "poll.commit_failed"]
+    assert len(set(failed)) == len(failed) == 4
+    assert bench.poller.under_way == 0
+    assert [await bench.step(seconds) for seconds in (30, 71)] == [0, 4]
 
 
 async def told(bench: Bench) -> list[str]:
