@@ -572,6 +572,23 @@ class TestDelivering:
         assert [len((await store.delivery(each)).attempts) for each in claimed] == [1, 1, 1]
         assert await store.next_delivery_due(after=NOW) == NOW + 200
 
+    async def test_messages_that_are_settled_at_the_same_time_fail_each_alone(self, store: Store) -> None:
+        for number in range(1, 100):
+            await ended(store, number, targets=(OPS,))
+        claimed = [item.delivery.id for item in await claim(store)]
+        settled = {each: (attempt(each), pending(each, NOW + 200)) for each in claimed}
+        bad = claimed[5]
+        settled[bad] = (attempt(bad), replace(settled[bad][1], tries=-1))
+
+        results = await asyncio.gather(
+            *(store.settle_attempts([pair]) for pair in settled.values()), return_exceptions=True
+        )
+
+        assert [each for each, result in zip(claimed, results, strict=True) if result is not None] == [bad]
+        assert isinstance(results[5], StoreError)
+        kept = [len((await store.delivery(each)).attempts) for each in claimed]
+        assert kept == [1, 1, 1, 1, 1, 0] + [1] * (len(claimed) - 6)
+
     async def test_a_retry_is_recorded_and_comes_due_when_it_says(self, store: Store) -> None:
         await ended(store)
         (outgoing,) = await claim(store)
