@@ -29,8 +29,9 @@ from relay.destinations import (
     slack_template,
 )
 from relay.dispatcher import Digests, Outlet, compose, send
+from relay.inquiry import Account
 from relay.log import SecretMask
-from relay.poller import Account, Poller
+from relay.poller import Poller
 from relay.providers import blueprint
 from relay.settings import following
 from relay.transport import Egress, Foresight, ServiceTransport, check_service

@@ -19,10 +19,11 @@ from relay.core.standing import Standing
 from relay.core.watch import Target
 from relay.dispatcher import CONCURRENCY, Dispatcher, Outlet
 from relay.health import Health
+from relay.inquiry import Account
 from relay.log import SecretMask
 from relay.maintenance import beat
 from relay.metrics import Metrics
-from relay.poller import Account, Poller
+from relay.poller import Poller
 from relay.settings import load_settings
 from relay.signals import EndSignals, News
 from relay.transport import Egress, Foresight, open_transport

@@ -3,30 +3,27 @@
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import structlog
 
-from relay.core.budget import Budget, Rate
-from relay.core.errors import InvalidValue, RelayError, StoreError
+from relay.core.errors import StoreError
 from relay.core.event import outcome_event, overdue_event, provider_event
-from relay.core.http import Request, Response, TransportError
 from relay.core.lessons import Lessons, added, lessons
-from relay.core.observation import Answer, Observation, Trouble, TroubleKind
+from relay.core.observation import Answer, Observation, Trouble
 from relay.core.outlook import Contention
-from relay.core.ports import Clock, Ending, Entropy, Provider, Store, Transport
+from relay.core.ports import Clock, Ending, Entropy, Store, Transport
 from relay.core.routing import Route, operator_targets, overdue_targets, routed_targets
 from relay.core.schedule import contention
 from relay.core.standing import Footing, Standing, after_answer, attributed, set_back
-from relay.core.watch import Continue, End, Following, Watch, decide
+from relay.core.watch import Continue, End, Watch, decide
 from relay.experience import Experience
+from relay.inquiry import POLL_TIMEOUT_S, Account, Inquiry
 from relay.metrics import Metrics
 
 log = structlog.get_logger("relay.poller")
 
-POLL_TIMEOUT_S = 30.0
-MAX_ANSWER_BYTES = 1024 * 1024
 _LEASE_S = 3 * POLL_TIMEOUT_S + 10
 """A claimed watch may wait for a free slot, be asked about, and need a second request."""
 _LONGEST_WAIT_S = 30.0
@@ -41,27 +38,7 @@ _PLANNED_SHARE = 0.9
 """How much of the budget is planned with: the rest is for first looks and for polls that failed."""
 _RAMP_S = 3.0
 """Over this time after the start the credential's concurrency is opened."""
-_MAX_STEPS = 2
 _WARNED_LIMIT = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A provider reached with one credential.
-
-    `read_secrets` reads the credential anew at each call and raises RelayError
-    where it cannot.
-    """
-
-    provider: Provider
-    following: Following
-    read_secrets: Callable[[], Mapping[str, str]]
-    concurrency: int
-    rate: Rate | None = None
-
-    @property
-    def name(self) -> str:
-        return self.provider.name
 
 
 class Poller:
@@ -80,12 +57,11 @@ class Poller:
         on_end: Callable[[str], None],
         on_event: Callable[[], None],
     ) -> None:
-        self.account = account
         self.experience = Experience(account.name, account.following.typical_s)
         self.wakeup = asyncio.Event()
         self.ticked_at = clock.monotonic()
+        self._inquiry = Inquiry(account, transport, clock)
         self._store = store
-        self._transport = transport
         self._clock = clock
         self._entropy = entropy
         self._routes = routes
@@ -96,7 +72,6 @@ class Poller:
         self._log = log.bind(provider=account.name)
         self._queue: deque[Watch] = deque()
         self._asking = 0
-        self._outstanding = 0
         self._following: set[str] = set()
         self._more_due = False
         """Whether there may be more to claim as soon as there is room."""
@@ -105,32 +80,32 @@ class Poller:
         self._looks_at = math.inf
         """When the loop looks again by itself, by the monotonic clock; what falls due before that has to wake it."""
         self._started_at = clock.monotonic()
-        self._budget = Budget.fresh(account.rate, clock.monotonic()) if account.rate else None
         self._contention_due = -math.inf
-        self._unsent = 0
         self._unwritten: list[Continue] = []
         self._writing = False
         self._standing = Standing()
-        self._secrets: Mapping[str, str] | None = None
         self._warned: set[str] = set()
         self._stopping = False
 
     @property
+    def account(self) -> Account:
+        """The account as it is described now."""
+        return self._inquiry.account
+
+    @property
     def under_way(self) -> int:
         """How many watches are claimed and not settled."""
-        return self._outstanding
+        return len(self._following)
 
     def adopt(self, account: Account, routes: Sequence[Route]) -> None:
         """Go on with another description of the same account; polls under way end by the one they began with.
 
         The credential is read again, and a rest for want of a working one ends.
         """
-        if account.rate != self.account.rate:
-            self._budget = Budget.fresh(account.rate, self._clock.monotonic()) if account.rate else None
-        self.account, self._routes = account, routes
+        self._inquiry.adopt(account)
+        self._routes = routes
         self.experience.expect(account.following.typical_s)
         self._contention_due = -math.inf
-        self._secrets = None
         if self._standing.probing:
             self._standing = replace(self._standing, rest_until=0.0)
         self.wakeup.set()
@@ -209,15 +184,12 @@ class Poller:
         due = await self._store.claim_due_watches(self.account.name, now, until=now + _LEASE_S, limit=room)
         self._more_due = len(due) == room
         claimed = self._taken(due)
-        self._outstanding += len(claimed)
-        self._unsent += len(claimed)
+        self._following.update(watch.id for watch in claimed)
         return claimed
 
     def _taken(self, claimed: Sequence[Watch]) -> list[Watch]:
         """Return what is not under way already: the wall clock may outrun a lease."""
-        taken = [watch for watch in claimed if watch.id not in self._following]
-        self._following.update(watch.id for watch in taken)
-        return taken
+        return [watch for watch in claimed if watch.id not in self._following]
 
     def _room(self, now: float) -> int:
         """Return how many watches to claim.
@@ -229,7 +201,7 @@ class Poller:
             return 0
         affordable = self._affordable()
         if self._standing.probing:
-            return 0 if self._outstanding else min(affordable, 1)
+            return 0 if self._following else min(affordable, 1)
         slots = self._open_slots()
         room = 2 * slots - self._ahead
         return min(room, affordable) if room >= slots else 0
@@ -240,20 +212,8 @@ class Poller:
         return math.ceil(self.account.concurrency * opened)
 
     def _affordable(self) -> int:
-        """Return how many polls the budget allows beyond those already claimed."""
-        if self._budget is None:
-            return 2 * self.account.concurrency
-        return max(self._budget.available(self._clock.monotonic()) - self._unsent, 0)
-
-    async def _send(self, request: Request) -> Response:
-        """Send one request as soon as the budget allows."""
-        while self._budget is not None:
-            now = self._clock.monotonic()
-            if self._budget.available(now) > 0:
-                self._budget = self._budget.spend(1, now)
-                break
-            await self._clock.sleep(self._budget.next_at(now) - now)
-        return await self._transport.send(request, timeout_s=POLL_TIMEOUT_S, max_body=MAX_ANSWER_BYTES)
+        """Return how many polls the budget allows beyond those already claimed, at most two rounds of all slots."""
+        return max(int(min(self._inquiry.affordable - len(self._queue), 2 * self.account.concurrency)), 0)
 
     async def _idle_s(self) -> float:
         now = self._clock.now()
@@ -264,9 +224,8 @@ class Poller:
             waits.append(due - now)
         if self._standing.rest_until > now:
             waits = [min(_LONGEST_WAIT_S, self._standing.rest_until - now)]
-        elif self._budget and self._affordable() < 1:
-            tick = self._clock.monotonic()
-            waits.append(max(self._budget.next_at(tick) - tick, self._budget.rate.interval_s))
+        elif self._affordable() < 1:
+            waits.append(self._inquiry.affordable_in_s)
         if self._clock.monotonic() - self._started_at < _RAMP_S:
             waits.append(_RAMP_S / 10)
         return max(min(waits), _SHORTEST_WAIT_S)
@@ -302,7 +261,6 @@ class Poller:
             self.wakeup.set()
 
     async def _follow(self, watch: Watch) -> None:
-        self._unsent -= 1
         settled = True
         try:
             if not self._stopping:
@@ -323,14 +281,13 @@ class Poller:
                 self._log.error("poll.failed", watch_id=watch_id, exc_info=error)
 
     def _let_go(self, watch_id: str) -> None:
-        self._outstanding -= 1
         self._following.discard(watch_id)
-        if self._more_due and not self._outstanding:  # a probe is alone
+        if self._more_due and not self._following:  # a probe is alone
             self.wakeup.set()
 
     async def _poll(self, watch: Watch) -> Answer:
         started = self._clock.monotonic()
-        answer = await self._ask(watch)
+        answer = await self._inquiry.ask(watch.job)
         self._poll_seconds.observe(self._clock.monotonic() - started)
         result = answer.kind if isinstance(answer, Trouble) else answer.status
         self._metrics.polls.labels(self.account.name, result).inc()
@@ -360,31 +317,6 @@ class Poller:
         )
         return False
 
-    async def _ask(self, watch: Watch) -> Answer:
-        """Return what the provider says, with as many requests as its description needs."""
-        provider, answers = self.account.provider, list[Response]()
-        try:
-            secrets = self._credential()
-            request = provider.request(watch.job, secrets, self._clock.now())
-            for _ in range(_MAX_STEPS):
-                answers.append(await self._send(request))
-                meaning = provider.interpret(watch.job, answers, secrets, self._clock.now())
-                if not isinstance(meaning, Request):
-                    return meaning
-                request = meaning
-        except TransportError as error:
-            return Trouble(TroubleKind.UNAVAILABLE, str(error))
-        except InvalidValue as error:  # the provider file asks for more than the job was added with
-            return Trouble(TroubleKind.REFUSED, str(error))
-        except RelayError as error:
-            return Trouble(TroubleKind.UNAUTHORIZED, f"the credential cannot be read: {error}")
-        return Trouble(TroubleKind.MALFORMED, "the provider's description asks for too many requests")
-
-    def _credential(self) -> Mapping[str, str]:
-        if self._secrets is None:
-            self._secrets = self.account.read_secrets()
-        return self._secrets
-
     async def _mind(self, watch: Watch, answer: Answer, now: float, *, asked_at: float) -> Answer:
         """Draw the consequences that go beyond the one watch; return the answer as it concerns that."""
         if isinstance(answer, Observation):
@@ -393,7 +325,7 @@ class Poller:
         change = after_answer(before, answer, asked_at=asked_at, now=now, sample=self._entropy.sample())
         self._standing = standing = change.standing
         if standing.footing is Footing.UNAUTHORIZED:
-            self._secrets = None
+            self._inquiry.forget_credential()
         if change.tell is not None or standing.rest_until != before.rest_until:
             event = provider_event(self.account.name, change.tell, standing, now) if change.tell else None
             targets = operator_targets(change.tell, self._routes, self.account.name) if change.tell else ()

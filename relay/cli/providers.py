@@ -214,8 +214,8 @@ async def _poll_once(provider: str, job: "Job", config_path: Path | None) -> int
     from relay.clock import SystemClock
     from relay.core.address import AddressPolicy
     from relay.core.http import Request
+    from relay.inquiry import MAX_ANSWER_BYTES, POLL_TIMEOUT_S
     from relay.log import SecretMask
-    from relay.poller import MAX_ANSWER_BYTES, POLL_TIMEOUT_S
     from relay.settings import load_settings
     from relay.transport import open_transport
 

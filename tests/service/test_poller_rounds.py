@@ -22,13 +22,14 @@ from relay.core.http import Fault, Request, Response, TransportError
 from relay.core.learning import Evidence, Kind, Phase, Trace, ended
 from relay.core.observation import Job, Status
 from relay.core.outlook import Lifetime, outlook
-from relay.core.ports import Ending, EventFilter, Store
+from relay.core.ports import Ending, EventFilter, Store, Transport
 from relay.core.routing import Route
 from relay.core.schedule import Bounds, demand
 from relay.core.standing import Footing
 from relay.core.watch import Continue, Following, NewWatch, Target
+from relay.inquiry import Account
 from relay.metrics import Metrics
-from relay.poller import Account, Poller
+from relay.poller import Poller
 from relay.store import open_sqlite
 
 FOLLOWING = Following(60.0, Bounds(2.0, 1.0, 30.0), not_found_grace_s=30.0)
@@ -286,7 +287,7 @@ async def test_claims_stop_at_two_rounds_of_the_concurrency(store: Store) -> Non
 class Gate:
     """Holds requests back until it is opened, and counts those under way, the most of them after that too."""
 
-    bench: Bench
+    passed_to: Transport
     open: asyncio.Event = field(default_factory=asyncio.Event)
     waiting: int = 0
     most: int = 0
@@ -298,12 +299,12 @@ class Gate:
         await self.open.wait()
         await asyncio.sleep(0)
         self.waiting -= 1
-        return await self.bench.transport.send(request, timeout_s=timeout_s, max_body=max_body)
+        return await self.passed_to.send(request, timeout_s=timeout_s, max_body=max_body)
 
 
 def gated(bench: Bench) -> Gate:
-    gate = Gate(bench)
-    bench.poller._transport = gate  # type: ignore[attr-defined]  # what it was made with
+    gate = Gate(replace(bench.transport))
+    bench.transport.send = gate.send  # type: ignore[method-assign]
     return gate
 
 

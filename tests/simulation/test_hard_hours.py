@@ -25,8 +25,9 @@ from relay.daemon import mind_the_clock
 from relay.destinations import CallbackDestination
 from relay.dispatcher import Dispatcher, Outlet
 from relay.engine import Engine
+from relay.inquiry import Account
 from relay.metrics import Metrics
-from relay.poller import Account, Poller
+from relay.poller import Poller
 from relay.store import open_sqlite
 
 WEEK_S = 7 * 86400.0
