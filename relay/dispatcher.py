@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from relay.chats import Chats
-from relay.core.condition import Change, Finding
+from relay.core.condition import FAILURES_BEFORE_FEW_PLACES, Answered, Change, Finding
 from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement, Trigger, Verdict, VerdictKind
 from relay.core.digest import MOST_TOLD, settle_together, takes_company
 from relay.core.echo import without_echo
@@ -35,7 +35,7 @@ CONCURRENCY = 256
 LANE_CONCURRENCY = 16
 """Attempts under way to one host: a hung one holds these, and no more."""
 FAILING_LANE_CONCURRENCY = 2
-"""The same, once attempts there came to nothing."""
+"""The same, once as many attempts there in a row came to nothing as `relay.core.condition` says."""
 RETRY_CONCURRENCY = 192
 """Attempts under way that are not the first: the other places are for news."""
 _LEASE_S = ATTEMPT_TIMEOUT_S + 15
@@ -268,7 +268,9 @@ class Dispatcher:
         if self._full or (lane in self._crowded and left <= self._crowded[lane] // 2):
             self.wakeup.set()
 
-    async def _attempt(self, message: Sequence[Outgoing]) -> tuple[list[tuple[Attempt, Settlement]], Finding | None]:
+    async def _attempt(
+        self, message: Sequence[Outgoing]
+    ) -> tuple[list[tuple[Attempt, Settlement]], Finding | Answered | None]:
         """Send once; return what happened, what it makes of each delivery, and what it tells of the destination."""
         started, started_at = self._clock.monotonic(), self._clock.now()
         target = message[0].delivery.target
@@ -310,11 +312,13 @@ class Dispatcher:
         settled = list(zip(attempts, settlements, strict=True))
         return settled, None if outlet is None else self._finding(message[0], verdict, settlements[0])
 
-    def _finding(self, outgoing: Outgoing, verdict: Verdict, settlement: Settlement) -> Finding | None:
-        """Return what an attempt tells of its destination, where that is news."""
+    def _finding(self, outgoing: Outgoing, verdict: Verdict, settlement: Settlement) -> Finding | Answered | None:
+        """Return what an attempt tells of its destination, if anything."""
         sign = verdict.sign
-        if sign is Sign.UNKNOWN or (sign in (Sign.WORKS, Sign.ANSWERS) and not outgoing.troubled):
+        if sign is Sign.UNKNOWN:
             return None
+        if sign in (Sign.WORKS, Sign.ANSWERS) and outgoing.failures is None:
+            return Answered(outgoing.delivery.target.lane)
         return Finding(
             target=outgoing.delivery.target,
             sign=sign,
@@ -397,7 +401,8 @@ def _crowded(
     for outgoing in claimed:
         lane = outgoing.delivery.target.lane
         taken[lane] += 1
-        places[lane] = limits.get(lane, FAILING_LANE_CONCURRENCY if outgoing.troubled else LANE_CONCURRENCY)
+        failing = (outgoing.failures or 0) >= FAILURES_BEFORE_FEW_PLACES
+        places[lane] = limits.get(lane, FAILING_LANE_CONCURRENCY if failing else LANE_CONCURRENCY)
     return {lane: number for lane, number in places.items() if taken[lane] >= number}
 
 

@@ -13,6 +13,11 @@ from enum import StrEnum
 from relay.core.etiquette import Sign
 from relay.core.watch import Target
 
+FAILURES_BEFORE_FEW_PLACES = 3
+"""Attempts in a row that must come to nothing before few at once are made.
+
+One that fails now and then keeps its places: with few, those that hang would hold up the others.
+"""
 FAILURES_BEFORE_HOLD = 5
 """Attempts in a row that must come to nothing before the lane's deliveries are held."""
 OUTAGE_S = 60.0
@@ -81,6 +86,16 @@ class Finding:
     floor_s: float = 0.0
     detail: str | None = None
     operators: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What an attempt tells of a lane of which nothing bad was known when it began: that it answers.
+
+    Others that were under way with it may have failed meanwhile; those are no longer in a row.
+    """
+
+    lane: str
 
 
 @dataclass(frozen=True, slots=True)

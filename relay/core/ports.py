@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from relay.core.access import Token
-from relay.core.condition import Change, Finding, Health
+from relay.core.condition import Answered, Change, Finding, Health
 from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement, Verdict
 from relay.core.event import Event
 from relay.core.http import Request, Response
@@ -187,11 +187,15 @@ class DeliveryView:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A claimed delivery and what it carries; `troubled` tells that something was found of its destination before."""
+    """A claimed delivery and what it carries.
+
+    `failures` is how many attempts in a row had come to nothing in its lane,
+    None where nothing is known of that but that it works.
+    """
 
     delivery: Delivery
     event: Event
-    troubled: bool = False
+    failures: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,7 +363,7 @@ class Store(Protocol):
     async def settle_attempts(
         self,
         settled: Sequence[tuple[Attempt, Settlement]],
-        finding: Finding | None = None,
+        finding: Finding | Answered | None = None,
         news: Sequence[News] = (),
     ) -> Change | None:
         """Do the same for all deliveries that one message told of, with what follows: all of it or nothing.

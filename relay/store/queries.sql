@@ -173,7 +173,7 @@ UPDATE deliveries SET leased_until = :until
 WHERE id IN (
     SELECT due.id FROM due
     LEFT JOIN json_each(:busy) AS busy ON busy.key = due.lane
-    LEFT JOIN conditions ON conditions.lane = due.lane AND conditions.failures > 0
+    LEFT JOIN conditions ON conditions.lane = due.lane AND conditions.failures >= :failing_from
     LEFT JOIN json_each(:limits) AS own ON own.key = due.lane
     WHERE due.place <= coalesce(own.value, iif(conditions.lane IS NULL, :per_lane, :per_failing_lane))
                        - coalesce(busy.value, 0)
@@ -312,8 +312,11 @@ SELECT conditions.*,
        (SELECT count(*) FROM deliveries WHERE state = 'held' AND deliveries.lane = conditions.lane) AS held
 FROM conditions;
 
--- name: troubled_lanes
-SELECT lane FROM conditions;
+-- name: failures_of_lanes
+SELECT lane, failures FROM conditions;
+
+-- name: forget_failures
+DELETE FROM conditions WHERE condition = 'working' AND lane IN (VALUES (:lane));
 
 -- name: set_condition
 INSERT INTO conditions (lane, destination, condition, since, failures, failing_since, release_at, batch, probes, detail)

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from relay.core.access import Token
-from relay.core.condition import Change, Finding
+from relay.core.condition import FAILURES_BEFORE_FEW_PLACES, Answered, Change, Finding
 from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement
 from relay.core.errors import Conflict, NotFound, StoreError
 from relay.core.event import Event
@@ -275,6 +275,7 @@ class SqliteStore:
             "limit": limit,
             "per_lane": per_lane,
             "per_failing_lane": per_failing_lane,
+            "failing_from": FAILURES_BEFORE_FEW_PLACES,
             "retries": retries,
             "limits": rows.text(limits),
             "busy": rows.text(busy),
@@ -292,8 +293,8 @@ class SqliteStore:
             claimed = transaction.fetch(claim, **options)
             found = transaction.fetch(events_of, ids=rows.text([row["event_id"] for row in claimed]))
             events = {row["id"]: rows.event(row) for row in found}
-            troubled = {row["lane"] for row in transaction.fetch("troubled_lanes")} if claimed else set()
-            return [Outgoing(rows.delivery(row), events[row["event_id"]], row["lane"] in troubled) for row in claimed]
+            known = dict(map(tuple, transaction.fetch("failures_of_lanes"))) if claimed else {}
+            return [Outgoing(rows.delivery(row), events[row["event_id"]], known.get(row["lane"])) for row in claimed]
 
         outgoing = await self._writer.commit(write)
         return sorted(outgoing, key=lambda item: item.delivery.next_attempt_at)
@@ -305,7 +306,7 @@ class SqliteStore:
     async def settle_attempts(
         self,
         settled: Sequence[tuple[Attempt, Settlement]],
-        finding: Finding | None = None,
+        finding: Finding | Answered | None = None,
         news: Sequence[News] = (),
     ) -> Change | None:
         """See Store."""
@@ -313,13 +314,14 @@ class SqliteStore:
             {
                 "insert_attempt": [rows.attempt_columns(attempt) for attempt, _ in settled],
                 "settle_delivery": [rows.settlement_columns(settlement) for _, settlement in settled],
+                "forget_failures": [{"lane": finding.lane}] if isinstance(finding, Answered) else [],
             }
         )
-        if finding is None and not news:
+        if not isinstance(finding, Finding) and not news:
             return await self._writer.commit(outcome)
 
         def write(transaction: Transaction) -> Change | None:
-            change = None if finding is None else apply_finding(transaction, finding)
+            change = apply_finding(transaction, finding) if isinstance(finding, Finding) else None
             outcome(transaction)
             for item in news:
                 insert_event(transaction, item.event)

@@ -1,16 +1,19 @@
 """Outages of destinations in virtual time: held, probed, drained, switched off, told."""
 
+import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from support.daemon import until
 from support.doubles import EvenEntropy, ManualClock, Reply, ScriptedTransport
 
 from relay.core.condition import Condition
 from relay.core.delivery import DeliveryState
 from relay.core.event import outcome_event
-from relay.core.http import Fault, Response, TransportError
+from relay.core.http import Fault, Request, Response, TransportError
 from relay.core.observation import Job, Observation, Status
 from relay.core.ports import DeliveryFilter, DeliveryView, Ending, EventFilter, Store
 from relay.core.retry import RetryPolicy
@@ -283,6 +286,32 @@ async def test_a_lane_that_fails_has_few_places_and_one_that_is_healthy_comes_fi
     await bench.outcome(SHOP)
 
     assert await bench.dispatcher.run_once() == FAILING_LANE_CONCURRENCY + 1
+
+
+async def test_a_receiver_that_fails_now_and_then_keeps_its_places_while_some_attempts_hang(bench: Bench) -> None:
+    """Two of twelve hang, one fails: what is left is not made to wait for the two, twenty seconds at a time."""
+    gate, sent = asyncio.Event(), bench.transport.send
+    turns = itertools.count()
+
+    async def sometimes(request: Request, *, timeout_s: float, max_body: int) -> Response:
+        turn = next(turns)
+        if turn in (0, 1):
+            await gate.wait()
+        return Response(503) if turn == 2 else await sent(request, timeout_s=timeout_s, max_body=max_body)
+
+    bench.transport.send = sometimes  # type: ignore[method-assign]
+    for _ in range(12):
+        await bench.outcome(A)
+    first = asyncio.create_task(bench.dispatcher.run_once())
+    await until(lambda: bench.dispatcher.under_way == 2, 5)
+    for _ in range(12):
+        await bench.outcome(A)
+
+    assert await bench.dispatcher.run_once() == 12
+    gate.set()
+    assert await first == 12
+    assert await bench.condition(A.lane) is Condition.WORKING
+    assert len(await bench.deliveries(DeliveryState.DELIVERED)) == 23
 
 
 OUTAGES = {"2 min": 120.0, "10 min": 600.0, "1 h": HOUR, "6 h": 6 * HOUR, "24 h": 24 * HOUR, "71 h": 71 * HOUR}

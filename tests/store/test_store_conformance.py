@@ -8,7 +8,7 @@ import pytest
 
 from relay.core import ids
 from relay.core.access import Scope, Token
-from relay.core.condition import Finding
+from relay.core.condition import Answered, Condition, Finding
 from relay.core.delivery import Attempt, DeliveryState, Settlement, Trigger, VerdictKind
 from relay.core.errors import Conflict, NotFound, StoreError
 from relay.core.etiquette import Sign
@@ -980,10 +980,27 @@ class TestHealth:
         assert await store.lanes() == {HOOK.lane: LaneView(None, change.health, 0)}
         assert change.health.failures == 1
         await ended(store)
-        assert [item.troubled for item in await claim(store)] == [True]
+        assert [item.failures for item in await claim(store)] == [1]
 
         await store.settle_attempts([], failing(Sign.WORKS))
         assert await store.lanes() == {}
+
+    async def test_what_arrived_ends_a_row_of_failures_that_began_after_it_was_claimed(self, store: Store) -> None:
+        await ended(store)
+        assert [item.failures for item in await claim(store)] == [None]
+        await store.settle_attempts([], failing())
+
+        await store.settle_attempts([], Answered("other.example"))
+        assert HOOK.lane in await store.lanes()
+        await store.settle_attempts([], Answered(HOOK.lane))
+        assert await store.lanes() == {}
+
+    async def test_what_was_claimed_before_an_outage_and_arrived_does_not_end_it(self, store: Store) -> None:
+        await outage(store)
+
+        await store.settle_attempts([], Answered(HOOK.lane))
+
+        assert (await store.lanes())[HOOK.lane].health.condition is Condition.UNREACHABLE
 
     async def test_an_outage_holds_what_is_pending_and_what_comes(self, store: Store) -> None:
         await ended(store, 1)
@@ -1078,13 +1095,16 @@ class TestHealth:
         (told,) = await claim(store)
         assert (told.event, told.delivery.target) == (news.event, OPS)
 
-    async def test_places_go_round_and_a_failing_lane_has_few(self, store: Store) -> None:
+    async def test_places_go_round_and_a_lane_that_failed_three_times_in_a_row_has_few(self, store: Store) -> None:
         for number in range(1, 9):
             await ended(store, number)
         await ended(store, 9, targets=(OPS,))
 
         taken = await claim(store, limit=2, until=NOW + 100)
         assert {item.delivery.target for item in taken} == {HOOK, OPS}
+        for _ in range(2):
+            await store.settle_attempts([], failing())
+        assert len(await claim(store, per_lane=5, per_failing_lane=2, until=NOW + 100)) == 6
         await store.settle_attempts([], failing())
         assert len(await claim(store, per_failing_lane=2, until=NOW + 100)) == 3
         assert len(await claim(store, limits={HOOK.lane: 4, OPS.lane: 0}, busy={HOOK.lane: 1}, until=NOW + 100)) == 3
