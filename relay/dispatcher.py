@@ -179,7 +179,6 @@ class Dispatcher:
             return []
         now, monotonic = self._claimed_at = self._clock.now(), self._clock.monotonic()
         limits = self._chats.limits(monotonic)
-        await self._store.release_held(now)
         busy = self._busy.copy()
         due = await self._store.claim_due_deliveries(
             now,

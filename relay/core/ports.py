@@ -343,9 +343,11 @@ class Store(Protocol):
     ) -> list[Outgoing]:
         """Lease due deliveries, a place for each lane in turn, at most `per_lane` less those `busy`.
 
-        One that fails gets at most `per_failing_lane`, and one of `limits` as many
-        as that says; at most `retries` of all were tried before.  Of one lane, and
-        of lanes equally busy, the oldest due go first.
+        A lane that fails gets at most `per_failing_lane`, and one of `limits` as
+        many as that says; at most `retries` of all were tried before.  Of one lane,
+        and of lanes equally busy, the oldest due go first.  Before that, those held
+        are let go where it is time to find out whether a destination is back, or
+        it is.
         """
         ...
 
@@ -372,10 +374,6 @@ class Store(Protocol):
         other deliveries, and may be an event for operators; the change is
         returned.  A delivery that is tried again is held where its lane is.
         """
-        ...
-
-    async def release_held(self, now: float) -> int:
-        """Let go of held deliveries where it is time to find out whether a destination is back, or it is."""
         ...
 
     async def lanes(self) -> Mapping[str, LaneView]:

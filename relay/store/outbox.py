@@ -1,9 +1,10 @@
 """The outbox: events and deliveries, written within someone's transaction."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from relay.core import ids
 from relay.core.event import Event
+from relay.core.ports import Outgoing
 from relay.core.watch import Target
 from relay.store import rows
 from relay.store.writer import Transaction
@@ -39,3 +40,17 @@ def insert_deliveries(
             for target in targets
         ],
     )
+
+
+def claim_deliveries(
+    transaction: Transaction, claim: str, events_of: str, options: Mapping[str, object]
+) -> list[Outgoing]:
+    """Lease the deliveries that a query chooses; return them, oldest due first, with events as another reads them."""
+    claimed = transaction.fetch(claim, **options)
+    if not claimed:
+        return []
+    found = transaction.fetch(events_of, ids=rows.text([row["event_id"] for row in claimed]))
+    events = {row["id"]: rows.event(row) for row in found}
+    failures = dict(map(tuple, transaction.fetch("failures_of_lanes")))
+    outgoing = [Outgoing(rows.delivery(row), events[row["event_id"]], failures.get(row["lane"])) for row in claimed]
+    return sorted(outgoing, key=lambda item: item.delivery.next_attempt_at)

@@ -40,7 +40,7 @@ from relay.store.conditions import apply_finding, enable_lane, release_due
 from relay.store.connection import Connection
 from relay.store.durations import write_lessons
 from relay.store.opening import FileLock, connect, open_writer
-from relay.store.outbox import insert_deliveries, insert_event
+from relay.store.outbox import claim_deliveries, insert_deliveries, insert_event
 from relay.store.sql import queries
 from relay.store.writer import Row, Rows, Timed, Transaction, Writer
 
@@ -268,7 +268,6 @@ class SqliteStore:
         busy: Mapping[str, int],
     ) -> list[Outgoing]:
         """See Store."""
-
         options = {
             "now": now,
             "until": until,
@@ -280,24 +279,22 @@ class SqliteStore:
             "limits": rows.text(limits),
             "busy": rows.text(busy),
         }
-        return await self._claim_deliveries("claim_due_deliveries", "events_by_id", options)
+
+        def write(transaction: Transaction) -> list[Outgoing]:
+            release_due(transaction, now)
+            return claim_deliveries(transaction, "claim_due_deliveries", "events_by_id", options)
+
+        return await self._writer.commit(write)
 
     async def claim_company(self, delivery: Delivery, now: float, *, until: float, limit: int) -> list[Outgoing]:
         """See Store."""
         target = delivery.target
         options = {"lane": target.lane, "key": target.key, "now": now, "until": until, "limit": limit}
-        return await self._claim_deliveries("claim_company", "events_without_raw", options)
 
-    async def _claim_deliveries(self, claim: str, events_of: str, options: Mapping[str, object]) -> list[Outgoing]:
         def write(transaction: Transaction) -> list[Outgoing]:
-            claimed = transaction.fetch(claim, **options)
-            found = transaction.fetch(events_of, ids=rows.text([row["event_id"] for row in claimed]))
-            events = {row["id"]: rows.event(row) for row in found}
-            known = dict(map(tuple, transaction.fetch("failures_of_lanes"))) if claimed else {}
-            return [Outgoing(rows.delivery(row), events[row["event_id"]], known.get(row["lane"])) for row in claimed]
+            return claim_deliveries(transaction, "claim_company", "events_without_raw", options)
 
-        outgoing = await self._writer.commit(write)
-        return sorted(outgoing, key=lambda item: item.delivery.next_attempt_at)
+        return await self._writer.commit(write)
 
     async def settle_attempt(self, attempt: Attempt, settlement: Settlement) -> None:
         """See Store."""
@@ -329,12 +326,6 @@ class SqliteStore:
             return change
 
         return await self._writer.commit(write)
-
-    async def release_held(self, now: float) -> int:
-        """See Store."""
-        if not await self._read("due_releases", now=now):
-            return 0
-        return await self._writer.commit(lambda transaction: release_due(transaction, now))
 
     async def lanes(self) -> Mapping[str, LaneView]:
         """See Store."""
