@@ -227,9 +227,10 @@ def _late_unheard() -> Iterator[None]:
 def _second_url() -> Iterator[None]:
     with _query(
         "insert_target",
-        "WHERE true",
-        "WHERE NOT EXISTS (SELECT 1 FROM watch_targets AS other WHERE other.watch_id = watches.id)"
-        " AND finalized_at IS NULL",
+        "VALUES (:watch_id, :key, :lane, :name, :url)",
+        "SELECT * FROM (VALUES (:watch_id, :key, :lane, :name, :url)) AS wanted"
+        " WHERE NOT EXISTS (SELECT 1 FROM watch_targets AS other WHERE other.watch_id = wanted.column1)"
+        " AND EXISTS (SELECT 1 FROM watches WHERE id = wanted.column1 AND finalized_at IS NULL)",
     ):
         yield
 

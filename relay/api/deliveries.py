@@ -14,6 +14,7 @@ from relay.core.errors import InvalidValue, NotFound
 from relay.core.instant import iso
 from relay.core.observation import OUTCOMES, Status
 from relay.core.ports import DeliveryFilter, DeliveryView
+from relay.core.watch import open_to
 
 
 async def list_deliveries(request: web.Request) -> web.Response:
@@ -106,7 +107,7 @@ def _status(text: str) -> Status:
 
 async def _visible(context: Context, caller: Caller, delivery_id: str) -> DeliveryView:
     view = await context.store.delivery(delivery_id)
-    if caller.owner is not None and view.owner != caller.owner:
+    if not open_to(caller.owner, view.owner):
         raise NotFound(f'no delivery "{delivery_id}"')
     return view
 

@@ -29,7 +29,7 @@ from relay.core.errors import NotFound
 from relay.core.explanation import Surroundings, eta, explain, explain_orphan
 from relay.core.ports import Added, DeliveryFilter, WatchFilter, WatchView
 from relay.core.standing import Standing
-from relay.core.watch import NewWatch
+from relay.core.watch import NewWatch, open_to
 
 MAX_WAIT_S = 60.0
 _RECHECK_S = 5.0
@@ -196,11 +196,11 @@ def shown(context: Context, view: WatchView) -> WatchShown:
 async def visible(context: Context, caller: Caller, reference: str) -> WatchView:
     """Return a watch that the caller may see; raises NotFound for any other."""
     view = await context.store.watch(reference)
-    if caller.owner is not None and view.watch.owner != caller.owner:
+    if not open_to(caller.owner, view.watch.owner):
         raise NotFound(f'no watch "{reference}"')
     return view
 
 
 def _check_owner(added: Added, caller: Caller) -> None:
-    if caller.owner is not None and added.watch.owner != caller.owner:
+    if not open_to(caller.owner, added.watch.owner):
         raise ApiProblem(Problem.CONFLICT, "the job is watched under another token already")

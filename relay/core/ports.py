@@ -278,7 +278,8 @@ class Store(Protocol):
     async def add_watches(self, new: Sequence[NewWatch], now: float) -> list[Added]:
         """Store watches, or find those already there and add their new targets.
 
-        A target added to a watch that has ended gets a delivery at once.
+        A target added to a watch that has ended gets a delivery at once.  To the
+        watch of another owner nothing is added, and nobody is told.
         """
         ...
 

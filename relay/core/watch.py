@@ -107,6 +107,11 @@ class Watch:
         )
 
 
+def open_to(asker: str | None, owner: str | None) -> bool:
+    """Tell whether a watch of `owner` may be seen and added to by `asker`: whoever has no limits is None."""
+    return asker is None or asker == owner
+
+
 def begun(new: NewWatch, now: float) -> Watch:
     """Return the watch that a request becomes when it is stored at `now`."""
     return Watch(

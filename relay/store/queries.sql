@@ -5,11 +5,7 @@ VALUES (:id, :provider, :job_id, :params, :metadata, :owner, 'queued', :model, :
 ON CONFLICT (provider, job_id) DO NOTHING;
 
 -- name: insert_target
-WITH wanted (provider, job_id, key, lane, name, url) AS (VALUES (:provider, :job_id, :key, :lane, :name, :url))
-INSERT INTO watch_targets (watch_id, key, lane, name, url)
-SELECT watches.id, wanted.key, wanted.lane, wanted.name, wanted.url FROM wanted
-JOIN watches ON watches.provider = wanted.provider AND watches.job_id = wanted.job_id
-WHERE true -- or ON CONFLICT would be read as the ON of a join
+INSERT INTO watch_targets (watch_id, key, lane, name, url) VALUES (:watch_id, :key, :lane, :name, :url)
 ON CONFLICT DO NOTHING;
 
 -- name: watches_of_jobs

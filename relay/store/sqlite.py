@@ -34,7 +34,7 @@ from relay.core.ports import (
     WatchView,
 )
 from relay.core.standing import Standing
-from relay.core.watch import Continue, NewWatch, Target, Watch, begun
+from relay.core.watch import Continue, NewWatch, Target, Watch, begun, open_to
 from relay.store import rows
 from relay.store.conditions import apply_finding, enable_lane, release_due
 from relay.store.connection import Connection
@@ -96,21 +96,18 @@ class SqliteStore:
 
         def write(transaction: Transaction) -> list[Added]:
             created = transaction.many("insert_watch", (rows.new_watch(watch, now) for watch in new))
-            transaction.many(
-                "insert_target",
-                (
-                    {"provider": watch.provider, "job_id": watch.job.id, **rows.target_columns(target)}
-                    for watch in new
-                    for target in watch.targets
-                ),
-            )
             known: dict[tuple[str, str], Watch] = {}
             if created < len(new):
                 jobs = rows.text([[watch.provider, watch.job.id] for watch in new])
                 found = map(rows.watch, transaction.fetch("watches_of_jobs", jobs=jobs))
                 known = {(watch.provider, watch.job.id): watch for watch in found}
             added = [(request, known.get((request.provider, request.job.id)) or begun(request, now)) for request in new]
-            late = [(watch, request.targets) for request, watch in added if watch.status.terminal and request.targets]
+            allowed = [(watch, request.targets) for request, watch in added if open_to(request.owner, watch.owner)]
+            transaction.many(
+                "insert_target",
+                ({"watch_id": watch.id, **rows.target_columns(own)} for watch, targets in allowed for own in targets),
+            )
+            late = [(watch, targets) for watch, targets in allowed if watch.status.terminal and targets]
             if late:
                 self._tell_late(transaction, late, now)
             return [Added(watch, created=watch.id == request.id) for request, watch in added]

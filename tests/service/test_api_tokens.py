@@ -14,6 +14,8 @@ from relay.api import Listener, build_app
 from relay.api.server import open_local
 from relay.clock import SystemEntropy
 from relay.core.access import Scope, new_token
+from relay.core.observation import Observation, Status
+from relay.core.ports import DeliveryFilter
 
 
 @pytest.fixture
@@ -48,6 +50,29 @@ async def test_a_token_is_told_once_and_its_text_is_nowhere_else(guarded: Api, t
     stored = b"".join((tmp_path / name).read_bytes() for name in ("relay.db", "relay.db-wal"))
     assert token["id"].encode() in stored
     assert token["token"].encode() not in stored
+
+
+@pytest.mark.parametrize("over", [False, True])
+async def test_a_job_of_another_token_is_refused_and_nothing_of_it_is_told_to_who_asked(
+    guarded: Api, over: bool
+) -> None:
+    mine, theirs = "https://hook.example/mine", "https://hook.example/theirs"
+    guarded.headers = bearer(SHOP)
+    _, watch = await guarded.add(callback_url=mine)
+    guarded.headers = bearer(ROOT)
+    other = await made(guarded, "watch", "read", name="other")
+    if over:
+        await guarded.end(str(watch["id"]), Observation(Status.COMPLETED, "done"))
+
+    guarded.headers = bearer(other["token"])
+    item = {"provider": "plain", "job_id": "j1", "callback_url": theirs}
+    status, _ = await guarded.add(callback_url=theirs)
+    _, batch = await guarded.call("POST", "/v1/watches/batch", json={"watches": [item]})
+
+    assert (status, batch["items"][0]["status"]) == (409, 409)  # type: ignore[index]
+    assert [target.url for target in (await guarded.store.watch(str(watch["id"]))).targets] == [mine]
+    owed = await guarded.store.deliveries(DeliveryFilter(), before=None, limit=9)
+    assert [view.delivery.target.url for view in owed] == ([mine] if over else [])
 
 
 async def test_anyone_on_this_machine_cannot_lock_the_others_out_by_making_the_first_token(api: Api) -> None:

@@ -180,6 +180,22 @@ class TestAdding:
         found = await store.deliveries(DeliveryFilter(watch_id=watch.id), before=None, limit=9)
         assert {view.delivery.target for view in found} == {HOOK, OPS}
 
+    @pytest.mark.parametrize(("asker", "adds"), [("shop", True), (None, True), ("thief", False)])
+    async def test_only_its_owner_and_who_has_no_limits_may_have_more_told_of_a_watch(
+        self, store: Store, asker: str | None, adds: bool
+    ) -> None:
+        (running,) = await added(store, new(1, owner="shop"))
+        over = await ended(store, 2, owner="shop")
+        asked = [new(number, id=f"wat_{number}", owner=asker, targets=(OPS,)) for number in (1, 2)]
+
+        told = await store.add_watches(asked, NOW + 60)
+
+        assert [(item.watch.id, item.created) for item in told] == [(running.id, False), (over.id, False)]
+        for watch in (running, over):
+            assert (OPS in (await store.watch(watch.id)).targets) is adds
+        found = await store.deliveries(DeliveryFilter(watch_id=over.id), before=None, limit=9)
+        assert {view.delivery.target for view in found} == ({HOOK, OPS} if adds else {HOOK})
+
     async def test_a_batch_may_name_one_job_twice(self, store: Store) -> None:
         first, second = await store.add_watches([new(), new(id="wat_other", targets=(OPS,))], NOW)
 
