@@ -104,6 +104,7 @@ class AsyncClient:
                 if not error.passing:
                     raise
                 failures += 1
+            reader = StreamReader(reader.place)
             await _sleep(messages.pause_s(max(failures, 1)))
 
     async def _stream(self, path: str, reader: StreamReader) -> AsyncIterator[Event]:

@@ -204,10 +204,15 @@ def value_of(status: int, text: bytes, url: str) -> Any:
 
 
 class StreamReader:
-    """Takes the lines of a stream apart (WHATWG HTML, section 9.2.6); `place` is where to resume."""
+    """Takes the lines of one stream apart (WHATWG HTML, section 9.2.6); `place` is where to resume.
+
+    An id counts once its event is complete.  What a stream broke off in is lost
+    with its reader, and comes again behind `place`.
+    """
 
     def __init__(self, place: str | None) -> None:
         self.place = place
+        self._read = place
         self._data: list[str] = []
 
     def line(self, raw: bytes) -> Event | None:
@@ -217,10 +222,11 @@ class StreamReader:
         value = value.removeprefix(" ")
         if text:
             if name == "id" and re.fullmatch(r"[0-9]+", value):
-                self.place = value
+                self._read = value
             elif name == "data":
                 self._data.append(value)
             return None
+        self.place = self._read
         data, self._data = "\n".join(self._data), []
         return event_of(data, self.place) if data else None
 

@@ -94,6 +94,7 @@ class Client:
                 if not error.passing:
                     raise
                 failures += 1
+            reader = StreamReader(reader.place)
             _sleep(messages.pause_s(max(failures, 1)))
 
     def _stream(self, path: str, reader: StreamReader) -> Iterator[Event]:
