@@ -76,11 +76,11 @@ class Admission:
                 targets[name] = context.destinations[name].target
             else:
                 errors.append(InvalidValue(f"destinations.{index}", _not_configured(name, context.destinations)))
-        if wanted.callback_url is not None:
+        for field, url in wanted.callbacks():
             try:
-                target = context.callback_target(wanted.callback_url)
+                target = context.callback_target(url)
             except InvalidValue as error:
-                errors.append(error)
+                errors.append(InvalidValue(field, error.message))
             else:
                 targets[target.key] = target
         return tuple(sorted(targets.values(), key=lambda target: (target.name is not None, target.key)))

@@ -89,7 +89,8 @@ class WatchShown(OutcomeShown):
     model: str | None
     progress: float | None
     metadata: Text
-    callback_url: str | None
+    callback_url: Annotated[str | None, Field(description="The first of `callback_urls`.")]
+    callback_urls: list[str]
     destinations: list[str]
     watched_at: Instant
     deadline: Instant

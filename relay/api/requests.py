@@ -25,6 +25,7 @@ _MAX_DEADLINE_S = 366 * 86400.0
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Value = Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00]*$")]
+CallbackUrl = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
@@ -40,8 +41,9 @@ class WatchRequest(BaseModel):
     params: dict[Key, Value] = Field(
         default_factory=dict, max_length=20, description="What the provider needs to be asked besides the id."
     )
-    callback_url: Annotated[str, StringConstraints(min_length=1, max_length=2048)] | None = Field(
-        None, description="Where the outcome is POSTed, signed."
+    callback_url: CallbackUrl | None = Field(None, description="Where the outcome is POSTed, signed.")
+    callback_urls: list[CallbackUrl] = Field(
+        default_factory=list, max_length=100, description="Where it is POSTed besides, where there are several places."
     )
     destinations: list[Name] = Field(
         default_factory=list, max_length=20, description="Who is told besides: names of the configuration."
@@ -50,6 +52,11 @@ class WatchRequest(BaseModel):
         None, description='When to give up: a duration from now like "2h", or an RFC 3339 time.'
     )
     metadata: dict[Key, Value] = Field(default_factory=dict, max_length=50, description="Comes back in the event.")
+
+    def callbacks(self) -> list[tuple[str, str]]:
+        """Return every callback URL, each behind the name of the field that holds it."""
+        first = [] if self.callback_url is None else [("callback_url", self.callback_url)]
+        return first + [(f"callback_urls.{index}", url) for index, url in enumerate(self.callback_urls)]
 
 
 class TokenRequest(BaseModel):

@@ -28,6 +28,7 @@ from relay.core.ports import DeliveryView, WatchView
 def watch_json(view: WatchView, expected: Eta | None) -> WatchShown:
     """Return a watch; once it has ended, with what its event says, until then with when it is likely to."""
     watch = view.watch
+    callback_urls = list(dict.fromkeys(without_userinfo(target.url) for target in view.targets if target.url))
     shown: WatchShown = {
         "id": watch.id,
         "provider": watch.provider,
@@ -38,7 +39,8 @@ def watch_json(view: WatchView, expected: Eta | None) -> WatchShown:
         "model": watch.model,
         "progress": watch.progress,
         "metadata": dict(watch.metadata),
-        "callback_url": next((without_userinfo(target.url) for target in view.targets if target.url), None),
+        "callback_url": callback_urls[0] if callback_urls else None,
+        "callback_urls": callback_urls,
         "destinations": [target.name for target in view.targets if target.name],
         "watched_at": iso(watch.created_at),
         "deadline": iso(watch.deadline),

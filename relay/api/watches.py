@@ -1,7 +1,7 @@
 """/v1/watches."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from aiohttp import web
 from pydantic import ValidationError
@@ -41,8 +41,7 @@ async def add(request: web.Request) -> web.Response:
     """POST /v1/watches."""
     context, caller = request.app[CONTEXT], caller_of(request)
     wanted = await read_json(request, WatchRequest, MAX_BODY)
-    if wanted.callback_url is not None:
-        await context.look_up([wanted.callback_url])
+    await _look_up(context, [wanted])
     new = Admission(context, caller, 1).watch(wanted)
     while True:
         (added,) = await _store(context, [new])
@@ -63,20 +62,34 @@ async def add_batch(request: web.Request) -> web.Response:
     """POST /v1/watches/batch: each item is accepted or refused on its own."""
     context, caller = request.app[CONTEXT], caller_of(request)
     batch = await read_json(request, BatchRequest, MAX_BATCH_BODY)
-    await context.look_up({url for item in batch.watches if isinstance(url := item.get("callback_url"), str)})
-    admission = Admission(context, caller, len(batch.watches))
-    results: list[BatchRefused | None] = []
-    accepted: list[NewWatch] = []
-    for item in batch.watches:
-        try:
-            accepted.append(admission.watch(WatchRequest.model_validate(item)))
-            results.append(None)
-        except (ApiProblem, ValidationError) as error:
-            problem = error if isinstance(error, ApiProblem) else invalid(error)
-            results.append(_refused(problem))
+    read = [_read(item) for item in batch.watches]
+    await _look_up(context, [wanted for wanted in read if isinstance(wanted, WatchRequest)])
+    admission = Admission(context, caller, len(read))
+    admitted = [_admitted(admission, wanted) if isinstance(wanted, WatchRequest) else wanted for wanted in read]
+    accepted = [new for new in admitted if isinstance(new, NewWatch)]
     added = iter(await _store(context, accepted) if accepted else ())
-    answer: BatchShown = {"items": [result or _batch_item(next(added), caller) for result in results]}
+    answer: BatchShown = {
+        "items": [_batch_item(next(added), caller) if isinstance(new, NewWatch) else new for new in admitted]
+    }
     return web.json_response(answer)
+
+
+async def _look_up(context: Context, requests: Iterable[WatchRequest]) -> None:
+    await context.look_up({url for wanted in requests for _, url in wanted.callbacks()})
+
+
+def _read(item: dict[str, object]) -> WatchRequest | BatchRefused:
+    try:
+        return WatchRequest.model_validate(item)
+    except ValidationError as error:
+        return _refused(invalid(error))
+
+
+def _admitted(admission: Admission, wanted: WatchRequest) -> NewWatch | BatchRefused:
+    try:
+        return admission.watch(wanted)
+    except ApiProblem as problem:
+        return _refused(problem)
 
 
 def _refused(problem: ApiProblem) -> BatchRefused:

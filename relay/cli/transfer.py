@@ -13,7 +13,7 @@ from relay.cli.common import client_of
 from relay.cli.exit_codes import ExitCode
 
 _LIVE = ("queued", "running")
-_FIELDS = ("provider", "job_id", "params", "callback_url", "destinations", "deadline", "metadata")
+_FIELDS = ("provider", "job_id", "params", "callback_url", "callback_urls", "destinations", "deadline", "metadata")
 """What makes a watch again; the rest of what is shown came of watching."""
 _BATCH = 500
 _BATCH_BYTES = 2 * 1024 * 1024
@@ -84,7 +84,10 @@ def _results(client: Client, batch: list[_Line]) -> Iterator[dict[str, Any]]:
 
 
 def _request(watch: dict[str, Any]) -> dict[str, Any]:
-    return {name: watch[name] for name in _FIELDS if watch.get(name) not in (None, {}, [])}
+    request = {name: watch[name] for name in _FIELDS if watch.get(name) not in (None, {}, [])}
+    if request.get("callback_urls") == [request.get("callback_url")]:
+        del request["callback_urls"]  # a relay that knows one of each watch takes it, too
+    return request
 
 
 def _lines(file: TextIO) -> Iterator[_Line]:

@@ -167,6 +167,10 @@ def show(ctx: click.Context, reference: str, as_json: bool) -> int:
     for name in ("watched_at", "last_poll_at", "next_poll_at", "deadline", "finalized_at", "polls"):
         _line(name, watch.get(name))
     _line("likely_done", watch["eta"]["likely"] if watch["eta"] else None)
+    for url in watch["callback_urls"]:
+        _line("callback_url", url)
+    for name in watch["destinations"]:
+        _line("destination", name)
     for output_item in watch.get("outputs") or []:
         _line("output", output_item["url"])
         _line("expires_at", output_item["expires_at"])

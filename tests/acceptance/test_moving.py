@@ -80,6 +80,8 @@ def _told(world: World) -> set[str]:
 async def test_watches_move_to_another_relay_and_twice_is_once(world: World, relay: RelayProcess) -> None:
     for number in range(3):
         await watch(relay, world, f"req-{number}", LONG)
+    urls = [world.receiver.callback_url(name) for name in ("app", "second")]
+    await call(relay, "POST", "/v1/watches", json={"provider": "getimg", "job_id": "req-0", "callback_url": urls[1]})
     ended = await watch(relay, world, "req-ended", QUICK)
     await call(relay, "GET", f"/v1/watches/{ended['id']}?wait=15")
     code, exported, _ = await cli(relay, "export")
@@ -93,10 +95,12 @@ async def test_watches_move_to_another_relay_and_twice_is_once(world: World, rel
         first = await cli(second, "import", "-", stdin=exported.encode())
         again = await cli(second, "import", stdin=exported.encode())
         _, back, _ = await cli(second, "export")
+        moved = await call(second, "GET", "/v1/watches/getimg:req-0")
 
         assert first == (0, "", "3 watched anew, 0 already, 0 refused\n")
         assert again == (0, "", "0 watched anew, 3 already, 0 refused\n")
         assert sorted(back.splitlines()) == sorted(exported.splitlines())
+        assert moved["callback_urls"] == urls
         assert await second.stop() == 0
 
 

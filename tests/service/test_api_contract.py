@@ -57,6 +57,24 @@ class TestAdding:
 
         assert told == stored
 
+    async def test_every_callback_url_of_a_job_that_was_added_twice_is_shown(self, api: Api) -> None:
+        _, watch = await api.add(callback_url="https://hook.example/two")
+        _, again = await api.add(callback_url="https://me:secret@hook.example/one")
+        _, stored = await api.call("GET", f"/v1/watches/{watch['id']}")
+
+        assert watch["callback_urls"] == ["https://hook.example/two"]
+        assert again["callback_urls"] == ["https://hook.example/two", "https://hook.example/one"]
+        assert again["callback_url"] == again["callback_urls"][0]
+        assert stored == again
+
+    async def test_a_job_is_added_with_several_callback_urls_at_once(self, api: Api) -> None:
+        urls = [f"https://hook.example/{name}" for name in ("a", "b", "c")]
+
+        _, watch = await api.add(callback_url=urls[1], callback_urls=urls)
+        _, stored = await api.call("GET", f"/v1/watches/{watch['id']}")
+
+        assert watch["callback_urls"] == stored["callback_urls"] == urls
+
     async def test_what_is_removed_while_it_is_added_again_is_watched_anew(
         self, api: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -94,6 +112,8 @@ class TestAdding:
             ({"job_id": 7}, "job_id"),
             ({"jobid": "x"}, "jobid"),
             ({"callback_url": "ftp://x"}, "callback_url"),
+            ({"callback_urls": ["https://hook.example/a", "ftp://x"]}, "callback_urls.1"),
+            ({"callback_urls": ["https://hook.example/a"] * 101}, "callback_urls"),
             ({"destinations": ["opps"]}, "destinations.0"),
             ({"deadline": "soon"}, "deadline"),
             ({"deadline": "-5m"}, "deadline"),

@@ -111,10 +111,11 @@ async def test_the_watch_is_refused_while_there_is_someone_to_tell(
         watches = [
             {"provider": "plain", "job_id": f"j{number}", "callback_url": url} for number, url in enumerate(urls)
         ]
+        watches.append({"provider": "plain", "job_id": "several", "callback_urls": ["https://other/a", "https://shop"]})
         _, batch = await api.call("POST", "/v1/watches/batch", json={"watches": watches})
 
-    assert [item["status"] for item in batch["items"]] == [422, 201, 201, 201]  # type: ignore[attr-defined]
-    assert sorted(names.asked) == ["gone.example", "public.example", "shop"]
+    assert [item["status"] for item in batch["items"]] == [422, 201, 201, 201, 422]  # type: ignore[attr-defined]
+    assert sorted(names.asked) == ["gone.example", "other", "public.example", "shop"]
 
 
 def test_the_names_in_urls_are_those_of_their_targets() -> None:

@@ -300,6 +300,18 @@ def test_a_whole_id_is_taken_at_its_word_and_shown_with_its_deliveries(api: Scri
     assert json.loads(relay("show", A, "--json").stdout)["deliveries"] == [delivery("dlv_1")]
 
 
+def test_everyone_who_is_told_is_shown(api: ScriptedApi, relay: Cli) -> None:
+    urls = ["https://shop.example/one", "https://shop.example/two"]
+    shown = watch_document(A, "running", callback_url=urls[0], callback_urls=urls, destinations=["ops"])
+    api.on("GET", f"/v1/watches/{A}", (200, shown))
+    api.on("GET", "/v1/deliveries", page())
+
+    told = relay("show", A).stdout
+
+    assert re.findall(r"callback url +(\S+)", told) == urls
+    assert re.findall(r"destination +(\S+)", told) == ["ops"]
+
+
 def test_the_beginning_of_an_id_is_enough(api: ScriptedApi, relay: Cli) -> None:
     api.on("GET", "/v1/watches", page(watch_document(A, "running")))
     api.watch(A, "completed")

@@ -95,6 +95,7 @@ def watch_document(watch_id: str, status: str, **more: Any) -> dict[str, Any]:
         "progress": None,
         "metadata": {},
         "callback_url": None,
+        "callback_urls": [],
         "destinations": [],
         "watched_at": "2026-11-21T10:00:00.000Z",
         "deadline": "2026-11-22T10:00:00.000Z",
