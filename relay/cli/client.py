@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from relay import places
 from relay.cli.failures import ApiError as ApiError
 from relay.cli.failures import Unreachable as Unreachable
 
 DEFAULT_URL = "http://127.0.0.1:8377"
-_SYSTEM_WIDE, _RUNTIME = Path("/etc/relay/config.toml"), Path("/run/relay")
 _SOCKET = "relay.sock"
 _UNIX = "unix:"
 _TIMEOUT_S = 15.0
@@ -160,8 +160,8 @@ def default_url(env: Mapping[str, str] = os.environ) -> str:
     """
     if env.get("RELAY_URL"):
         return env["RELAY_URL"]
-    places = [env["RELAY_CONFIG"]] if env.get("RELAY_CONFIG") else ["config.toml", str(_SYSTEM_WIDE)]
-    for place in map(Path, places):
+    named = env.get("RELAY_CONFIG")
+    for place in [Path(named)] if named else [Path("config.toml"), places.CONFIGURATION]:
         if place.is_file():
             server = _server_settings(place, env)
             sockets = (folder / server.get("socket", _SOCKET) for folder in _socket_folders(place))
@@ -172,7 +172,7 @@ def default_url(env: Mapping[str, str] = os.environ) -> str:
 
 
 def _socket_folders(config: Path) -> list[Path]:
-    return [_RUNTIME, config.parent] if config == _SYSTEM_WIDE else [config.parent]
+    return [places.RUNTIME, places.STATE] if places.is_the_services(config) else [config.parent]
 
 
 def _server_settings(config: Path, env: Mapping[str, str]) -> dict[str, str]:

@@ -58,7 +58,8 @@ def restore(source: Path, config_path: Path | None) -> int:
     """Put a backup in the place of the database, while no daemon runs; the old one is kept beside it.
 
     What happened since the backup is forgotten: jobs that ended since are told
-    again, under the same ids, and jobs added since are not watched.
+    again, under the same ids, and jobs added since are not watched.  Where there
+    is no database, as on a new machine, one is made.
 
     \b
     Examples:
@@ -70,7 +71,11 @@ def restore(source: Path, config_path: Path | None) -> int:
     database = _database(config_path)
     aside = database.with_name(f"{database.name}.{_stamp()}.replaced")
     upkeep.restore(database, source, aside)
-    output.say(f"{database} is restored from {source}" + (f"; the old one is {aside}" if aside.exists() else ""))
+    if aside.exists():
+        output.say(f"{database} is restored from {source}; the old one is {aside}")
+    else:
+        output.say(f"there was no database to replace: {database} is new, from {source}")
+        output.say("hint: if relay's own is elsewhere, name its configuration by --config, and its $STATE_DIRECTORY")
     return ExitCode.OK
 
 

@@ -62,7 +62,7 @@ def doctor(ctx: click.Context, config_path: Path | None, as_json: bool) -> int:
     \b
     Examples:
       relay doctor
-      sudo -u relay relay doctor --config /etc/relay/config.toml
+      sudo relay doctor --config /etc/relay/config.toml
       relay doctor --json | jq -r 'select(.level != "OK") | .mend'
     """
     worst = ExitCode.OK

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from relay import places
 from relay.config.relations import Examine, Surroundings, errors_in, holds_none, may_exist, unexamined, warnings_in
 from relay.config.schema import ConfigTable
 from relay.config.secrets import SecretUnreadable, is_reference
@@ -22,7 +23,6 @@ from relay.diagnostics import InvalidToml, Level, Problem, TomlSource, problems_
 from relay.diagnostics import Path as KeyPath
 
 _LIMIT = 1024 * 1024
-_SYSTEM_WIDE = Path("/etc/relay/config.toml")
 _SECRETIVE = {
     "api_key", "base_url", "hash", "headers", "password", "previous_secrets", "proxy", "secret", "secrets",
     "signing_key", "url",
@@ -57,11 +57,11 @@ def find(explicit: Path | None = None, env: Mapping[str, str] = os.environ, cwd:
         return explicit
     if env.get("RELAY_CONFIG"):
         return Path(env["RELAY_CONFIG"])
-    places = ((cwd or Path()) / "config.toml", _SYSTEM_WIDE)
-    for place in places:
+    candidates = ((cwd or Path()) / "config.toml", places.CONFIGURATION)
+    for place in candidates:
         if may_exist(place):
             return place
-    tried = " and no ".join(map(str, places))
+    tried = " and no ".join(map(str, candidates))
     raise ConfigInvalid(
         f"error: no configuration: no --config was given, $RELAY_CONFIG is not set, there is no {tried}"
     )
@@ -84,7 +84,7 @@ def load(
     """
     path = path.absolute()
     sources = read_sources(path, env)
-    problems = list(errors_in(sources.data, Surroundings(presets, path.parent, env, examine, holds_tokens)))
+    problems = list(errors_in(sources.data, Surroundings(presets, path, env, examine, holds_tokens)))
     try:
         table = ConfigTable.model_validate(sources.data)
     except ValidationError as error:

@@ -75,13 +75,18 @@ def holds_none(_database: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the file refers to outside of itself: presets, its own folder, the environment, tokens in the database."""
+    """What the file at `path` refers to besides: presets, its folder, the environment, tokens in the database."""
 
     presets: Collection[str]
-    folder: Path
+    path: Path
     env: Mapping[str, str]
     examine: Examine = unexamined
     holds_tokens: Callable[[Path], bool] = holds_none
+
+    @property
+    def folder(self) -> Path:
+        """Where the paths begin that the file names."""
+        return self.path.parent
 
 
 def errors_in(data: Mapping[str, Any], around: Surroundings) -> Iterator[Problem]:
@@ -179,7 +184,7 @@ def _server_errors(data: Mapping[str, Any], around: Surroundings) -> Iterator[Pr
         return
     if server and not auth.tokens and not is_loopback(server.listen.host):
         store = _salvaged(StoreTable, data.get("store", {})) or StoreTable()
-        if not around.holds_tokens(store_path(store.url, around.folder, around.env)):
+        if not around.holds_tokens(store_path(store.url, around.path, around.env)):
             message = "without tokens relay listens on this machine only"
             yield Problem(
                 ("server", "listen"), message, "make one first, by relay token create, or configure [auth] tokens"

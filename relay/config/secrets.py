@@ -185,12 +185,14 @@ def ensure_signing_secret(secret: Secret, entropy: Callable[[int], bytes]) -> bo
     """Create the file of a signing secret with a fresh one, for its owner only, and tell whether that was needed.
 
     `entropy` returns as many unpredictable bytes as it is asked for.  Other
-    references are left alone.  Raises SecretUnreadable where the file cannot be
+    references are left alone.  The folder at which its path starts is made as
+    well, as the service manager makes it for the service.  Raises SecretUnreadable where the file cannot be
     made.
     """
     if secret.path is None or not secret.absent:
         return False
     try:
+        secret.folder.mkdir(parents=True, exist_ok=True)
         return _write_new(secret.path, SigningSecret.of(entropy(_SIGNING_KEY_BYTES)).text)
     except OSError as error:
         raise SecretUnreadable(f"{secret.key}: {secret.reference} cannot be created: {error.strerror}") from None

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from relay import places
 from relay.config.fields import TemplateFile
 from relay.config.schema import (
     BasicAuthTable,
@@ -50,8 +51,10 @@ def build(table: ConfigTable, path: Path, env: Mapping[str, str]) -> Config:
     What relay itself writes, the database and the signing secret, is relative
     to $STATE_DIRECTORY where a service manager sets it, and so are the secrets
     that the signing one replaced; everything else to the file's own folder.
+    Without $STATE_DIRECTORY it is that of the shipped unit for its
+    configuration, and the file's own folder for any other.
     """
-    state = _state_folder(path.parent, env)
+    state = _state_folder(path, env)
     signing = _signing(("callbacks",), table.callbacks, table.callbacks.secret, state, env)
     return Config(
         path=path,
@@ -59,7 +62,7 @@ def build(table: ConfigTable, path: Path, env: Mapping[str, str]) -> Config:
             table.server.listen, _socket(table.server.socket, state, env), table.server.grace, table.server.rate
         ),
         log=Log(table.log.level, table.log.format),
-        store=Store(table.store.url, store_path(table.store.url, path.parent, env)),
+        store=Store(table.store.url, store_path(table.store.url, path, env)),
         auth=Auth(
             tuple(Token(token.name, token.hash, frozenset(map(Scope, token.scopes))) for token in table.auth.tokens)
         ),
@@ -85,13 +88,15 @@ def build(table: ConfigTable, path: Path, env: Mapping[str, str]) -> Config:
     )
 
 
-def store_path(url: str, folder: Path, env: Mapping[str, str]) -> Path:
-    """Return where the database of a configuration in `folder` is."""
-    return _state_folder(folder, env) / url.removeprefix("sqlite:///")
+def store_path(url: str, path: Path, env: Mapping[str, str]) -> Path:
+    """Return where the database of the configuration at `path` is."""
+    return _state_folder(path, env) / url.removeprefix("sqlite:///")
 
 
-def _state_folder(folder: Path, env: Mapping[str, str]) -> Path:
-    return Path(env["STATE_DIRECTORY"].split(":")[0]) if env.get("STATE_DIRECTORY") else folder
+def _state_folder(path: Path, env: Mapping[str, str]) -> Path:
+    if env.get("STATE_DIRECTORY"):
+        return Path(env["STATE_DIRECTORY"].split(":")[0])
+    return places.STATE if places.is_the_services(path) else path.parent
 
 
 def _socket(path: str, state: Path, env: Mapping[str, str]) -> Path | None:

@@ -1,9 +1,11 @@
 """Where the command line looks for the daemon."""
 
+import socket
 from pathlib import Path
 
 import pytest
 
+from relay import places
 from relay.cli.client import checked_url, default_url, delivery_path, watch_path
 
 
@@ -46,6 +48,24 @@ def test_the_environment_names_the_daemon_before_any_file(tmp_path: Path) -> Non
 
     assert default_url({"RELAY_URL": "http://relay.example", "RELAY_CONFIG": str(file)}) == "http://relay.example"
     assert default_url({"RELAY_CONFIG": str(file)}) == "http://127.0.0.1:9000"
+
+
+@pytest.mark.parametrize("running_at", ["RUNTIME", "STATE"])
+def test_the_service_is_found_by_its_socket_from_the_folder_of_its_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, running_at: str
+) -> None:
+    for name in ("etc", "run", "state"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "etc/config.toml").write_text("")
+    monkeypatch.setattr(places, "CONFIGURATION", tmp_path / "etc/config.toml")
+    monkeypatch.setattr(places, "RUNTIME", tmp_path / "run")
+    monkeypatch.setattr(places, "STATE", tmp_path / "state")
+    monkeypatch.chdir(tmp_path / "etc")
+    path = getattr(places, running_at) / "relay.sock"
+
+    with socket.socket(socket.AF_UNIX) as opened:
+        opened.bind(str(path))
+        assert default_url({}) == f"unix:{path}"
 
 
 def test_the_configuration_of_the_folder_names_the_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

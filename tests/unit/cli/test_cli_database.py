@@ -8,7 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from relay import places
+from relay.cli import cli
 from relay.store import open_sqlite
 
 
@@ -47,6 +50,35 @@ def test_what_replaces_a_database_says_where_the_old_one_is(config: Path) -> Non
     assert done.returncode == 0
     (aside,) = re.findall(r"the old one is (\S+)", done.stderr)
     assert Path(aside).is_file()
+
+
+def test_a_backup_that_replaces_nothing_says_that_its_database_is_new(config: Path) -> None:
+    copy = relay("db", "backup", config=config).stdout.strip()
+    (config.parent / "relay.db").unlink()
+
+    done = relay("db", "restore", copy, config=config)
+
+    assert done.returncode == 0
+    assert f"there was no database to replace: {config.parent}/relay.db is new, from {copy}\n" in done.stderr
+    assert relay("db", "check", config=config).returncode == 0
+
+
+def test_the_database_of_the_service_is_worked_on_from_a_shell(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "relay.db").rename(tmp_path / "state/relay.db")
+    monkeypatch.setattr(places, "CONFIGURATION", config)
+    monkeypatch.setattr(places, "STATE", tmp_path / "state")
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    arguments = ["db", "restore", str(tmp_path / "copy.db"), "--config", str(config)]
+
+    backup = CliRunner().invoke(cli, ["db", "backup", str(tmp_path / "copy.db"), "--config", str(config)])
+    restored = CliRunner().invoke(cli, arguments)
+
+    assert f"{tmp_path}/state/relay.db is copied" in backup.stderr
+    assert f"{tmp_path}/state/relay.db is restored from {tmp_path}/copy.db; the old one is" in restored.stderr
+    assert not (tmp_path / "relay.db").exists()
 
 
 def test_a_damaged_database_is_told_with_the_way_out(config: Path) -> None:

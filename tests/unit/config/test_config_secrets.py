@@ -88,6 +88,12 @@ def test_the_first_start_makes_a_signing_secret_for_its_owner_only(tmp_path):
     assert read_signing_secret(signing) == SigningSecret(bytes(range(24)))
 
 
+def test_the_folder_of_what_relay_writes_is_made_with_the_first_secret(tmp_path):
+    """The state of the service may be asked for before its first start."""
+    assert ensure_signing_secret(secret(FromFile("callback-secret"), tmp_path / "var/relay"), bytes)
+    assert (tmp_path / "var/relay/callback-secret").is_file()
+
+
 def test_a_signing_secret_that_is_there_is_kept(tmp_path):
     """Receivers know it; a new one would break them."""
     (tmp_path / "callback-secret").write_text("whsec_old")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from relay import places
 from relay.config import ConfigInvalid, DestinationType, find, load
 from relay.core.access import Scope
 from relay.core.budget import Rate
@@ -139,6 +140,30 @@ def test_what_relay_writes_goes_to_the_state_directory(load_text, tmp_path):
     assert config.callbacks.signing.secret.path == Path("/var/lib/relay/callback-secret")
     assert config.providers["getimg"].secrets["api_key"].path == tmp_path / "key"
     assert config.destinations["x"].url.path == tmp_path / "url"
+
+
+@pytest.mark.parametrize("spelling", ["config.toml", "../etc/config.toml"])
+def test_the_configuration_of_the_service_has_its_state_without_its_environment(tmp_path, monkeypatch, spelling):
+    """An operator's shell knows no $STATE_DIRECTORY, and means the service's database all the same."""
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    monkeypatch.setattr(places, "CONFIGURATION", folder / "config.toml")
+    monkeypatch.setattr(places, "STATE", tmp_path / "state")
+    (folder / "config.toml").write_text('[server]\nlisten = "0.0.0.0:8377"\n[providers.getimg]\n')
+    asked = []
+
+    config = load(folder / spelling, presets=["getimg"], env={}, holds_tokens=lambda path: asked.append(path) is None)
+
+    assert config.store.path == tmp_path / "state/relay.db"
+    assert config.callbacks.signing.secret.path == tmp_path / "state/callback-secret"
+    assert asked == [config.store.path]
+
+
+def test_the_environment_names_the_state_of_the_service_too(tmp_path, monkeypatch, load_text):
+    """Somebody who keeps it elsewhere is not overruled."""
+    monkeypatch.setattr(places, "CONFIGURATION", tmp_path / "config.toml")
+
+    assert load_text("", {"STATE_DIRECTORY": "/srv/relay"}).store.path == Path("/srv/relay/relay.db")
 
 
 def test_an_absolute_store_stays_where_it_is(load_text):
