@@ -29,7 +29,7 @@ def verify_callback(
     """
     sent = {name.lower(): value for name, value in headers.items()}
     message_id, timestamp = sent.get("webhook-id", ""), sent.get("webhook-timestamp", "")
-    if not message_id or not _SECONDS.fullmatch(timestamp):
+    if not message_id or not message_id.isascii() or not _SECONDS.fullmatch(timestamp):
         raise InvalidCallback("webhook-id or webhook-timestamp is missing or not well formed")
     age_s = (time.time() if now is None else now) - int(timestamp)  # noqa: TID251 - the receiver's own clock
     if abs(age_s) > TOLERANCE_S:

@@ -1,5 +1,6 @@
 """docs/client.md: each framework's recipe is run as it stands there."""
 
+import asyncio
 import json
 import re
 import time
@@ -48,6 +49,21 @@ async def test_aiohttp() -> None:
         for headers, body, status in requests():
             assert (await client.post(PATH, headers=headers, data=body)).status == status
     check(remembered)
+
+
+async def test_a_stranger_who_writes_no_ascii_is_answered_as_any_other() -> None:
+    """Bytes, which no client library sends."""
+    from aiohttp.test_utils import TestServer
+
+    async with TestServer(recipe("aiohttp", [])["app"]) as receiver:
+        for name in headers_of():
+            reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
+            fields = "".join(f"{key}: {value}\r\n" for key, value in headers_of().items() if key != name)
+            head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(BODY)}\r\nConnection: close\r\n{fields}"
+            writer.write(head.encode() + name.encode() + b": v1,\xff\r\n\r\n" + BODY)
+            answer = await reader.readline()
+            writer.close()
+            assert (name, answer.split()[1]) == (name, b"204" if name == "content-type" else b"401")
 
 
 async def test_fastapi() -> None:
@@ -126,12 +142,16 @@ class TestVerifying:
         [
             {"webhook-id": "dlv_2"},
             {"webhook-id": ""},
+            {"webhook-id": "é"},
+            {"webhook-id": "\udcff"},
             {"webhook-timestamp": "soon"},
             {"webhook-timestamp": "9" * 30},
             {"webhook-timestamp": "-1"},
+            {"webhook-timestamp": "\u0661\udcff"},
             {"webhook-signature": ""},
             {"webhook-signature": "v1,"},
             {"webhook-signature": "v1,é"},
+            {"webhook-signature": "v1,\udcff"},
             {"webhook-signature": "v1, v1, v2,AAAA"},
         ],
     )
