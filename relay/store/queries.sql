@@ -20,16 +20,21 @@ SELECT * FROM watches WHERE id = :id;
 SELECT * FROM watches WHERE provider = :provider AND job_id = :job_id;
 
 -- name: list_watches
-SELECT * FROM watches
-WHERE (:before IS NULL OR id < :before)
+-- Written so that the indexes are searched: "anything, or this" would have every row looked at.
+WITH visible AS (
+    SELECT * FROM watches WHERE :owner IS NULL
+    UNION ALL
+    SELECT * FROM watches WHERE owner = :owner
+)
+SELECT * FROM visible
+WHERE id < coalesce(:before, '~')
   AND (:prefix IS NULL OR (id >= :prefix AND id < :prefix || '~'))
   AND (:provider IS NULL OR provider = :provider)
   AND (:since IS NULL OR created_at >= :since)
-  AND (:owner IS NULL OR owner = :owner)
   AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
   AND NOT EXISTS (
       SELECT 1 FROM json_each(:metadata) AS wanted
-      WHERE wanted.value IS NOT (SELECT own.value FROM json_each(watches.metadata) AS own WHERE own.key = wanted.key)
+      WHERE wanted.value IS NOT (SELECT own.value FROM json_each(visible.metadata) AS own WHERE own.key = wanted.key)
   )
 ORDER BY id DESC
 LIMIT :limit;

@@ -13,7 +13,7 @@ from relay.core.standing import Standing
 from relay.store import open_sqlite
 from relay.store.durations import write_lessons
 from relay.store.opening import connect, open_writer
-from relay.store.sql import schema_steps
+from relay.store.sql import queries, schema_steps
 from relay.store.writer import Transaction, Writer
 
 
@@ -187,3 +187,18 @@ async def test_a_closed_store_refuses_writes(tmp_path: Path) -> None:
 
     with pytest.raises(StoreError, match="closed"):
         await store.probe(0.0)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "plan"),
+    [({"owner": "shop"}, "SEARCH watches USING INDEX watches_of_owner (owner=? AND id<?)"), ({}, "(id<?)")],
+)
+async def test_a_page_of_watches_costs_what_is_on_it(tmp_path: Path, wanted: dict[str, str], plan: str) -> None:
+    """Neither others' watches nor the pages before are looked at."""
+    keys = ("before", "prefix", "provider", "since", "owner", "statuses", "metadata", "limit")
+    async with open_sqlite(tmp_path / "relay.db"):
+        pass
+    with sqlite3.connect(tmp_path / "relay.db") as database:
+        found = database.execute(f"EXPLAIN QUERY PLAN {queries()['list_watches']}", dict.fromkeys(keys) | wanted)
+        assert any(plan in row[3] for row in found)
+    database.close()
