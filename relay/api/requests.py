@@ -140,7 +140,9 @@ class WatchesQuery(Query):
         None, description='Added since then: an RFC 3339 time, or a duration before now like "1h".'
     )
     id_prefix: Words | None = Field(None, description="With an id that begins so.")
-    metadata: dict[str, str] = Field(default_factory=dict, description="`metadata.KEY=VALUE`: with this metadata.")
+    metadata: dict[str, str] = Field(
+        default_factory=dict, max_length=10, description="`metadata.KEY=VALUE`: with this metadata."
+    )
     cursor: Words | None = Field(None, description="The `next_cursor` of the page before.")
     limit: PageSize = 50
 

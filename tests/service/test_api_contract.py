@@ -243,6 +243,17 @@ class TestReading:
 
         assert [item["job_id"] for item in page["items"]] == ["b"]  # type: ignore[attr-defined]
 
+    async def test_a_list_takes_ten_filters_of_metadata_and_no_more(self, api: Api) -> None:
+        wanted = {f"k{number}": "v" for number in range(10)}
+        await api.add(metadata=wanted)
+        query = "&".join(f"metadata.{key}={value}" for key, value in wanted.items())
+
+        _, page = await api.call("GET", f"/v1/watches?{query}")
+        status, problem = await api.call("GET", f"/v1/watches?{query}&metadata.more=v")
+
+        assert len(page["items"]) == 1  # type: ignore[arg-type]
+        assert (status, problem["errors"][0]["field"]) == (422, "metadata")  # type: ignore[index]
+
     @pytest.mark.parametrize("query", ["status=done", "limit=0", "limit=9999", "since=x", "colour=red"])
     async def test_a_wrong_parameter_is_named(self, api: Api, query: str) -> None:
         status, problem = await api.call("GET", f"/v1/watches?{query}")
