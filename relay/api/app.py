@@ -15,7 +15,7 @@ from relay.api.pace import PACE, Pace
 from relay.api.problems import ApiProblem, Problem
 from relay.api.server import Conversation
 from relay.core.access import Scope
-from relay.core.errors import Conflict, InvalidValue, NotFound, StoreError
+from relay.core.errors import Conflict, InvalidValue, NotFound, StoreError, TooMuch
 
 log = structlog.get_logger("relay.api")
 
@@ -68,6 +68,8 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
         return ApiProblem(Problem.NOT_FOUND, str(error)).response()
     except Conflict as error:
         return ApiProblem(Problem.CONFLICT, str(error)).response()
+    except TooMuch as error:
+        return ApiProblem(Problem.TOO_MUCH, str(error), headers={"Retry-After": "5"}).response()
     except StoreError as error:
         log.error("request.failed", method=request.method, path=request.path, error=str(error))
         return ApiProblem(Problem.UNAVAILABLE, str(error), headers={"Retry-After": "5"}).response()

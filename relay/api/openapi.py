@@ -22,7 +22,7 @@ _REFERENCE = "#/components/schemas/{model}"
 _JSON, _PROBLEM = "application/json", "application/problem+json"
 _ANYWHERE = (Problem.MALFORMED, Problem.INTERNAL, Problem.UNAVAILABLE)
 _WITH_TOKENS = (Problem.UNAUTHENTICATED, Problem.FORBIDDEN, Problem.RATE_LIMITED)
-_PASSING = (Problem.UNAVAILABLE, Problem.RATE_LIMITED)
+_PASSING = (Problem.UNAVAILABLE, Problem.TOO_MUCH, Problem.RATE_LIMITED)
 """Those that come with the time after which to try again."""
 _HEADERS: Mapping[str, dict[str, Any]] = {
     "ETag": {"description": "Changes with the answer.", "schema": {"type": "string"}},

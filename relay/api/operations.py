@@ -51,6 +51,7 @@ OPERATIONS = (
         Scope.READ,
         {200: answers.WatchPage},
         query=WatchesQuery,
+        problems=(Problem.TOO_MUCH,),
     ),
     Operation(
         "GET",
@@ -90,7 +91,7 @@ OPERATIONS = (
         "Explain why a watch stands where it stands.",
         Scope.READ,
         {200: answers.ExplanationShown},
-        problems=(Problem.NOT_FOUND,),
+        problems=(Problem.NOT_FOUND, Problem.TOO_MUCH),
     ),
     Operation(
         "GET",
@@ -100,6 +101,7 @@ OPERATIONS = (
         Scope.READ,
         {200: answers.DeliveryPage},
         query=DeliveriesQuery,
+        problems=(Problem.TOO_MUCH,),
     ),
     Operation(
         "GET",
@@ -138,7 +140,7 @@ OPERATIONS = (
         Scope.WATCH,
         {202: answers.ResentShown, 200: answers.ResentShown},
         body=ResendRequest,
-        problems=_BODY,
+        problems=(Problem.TOO_MUCH, *_BODY),
     ),
     Operation(
         "GET",
@@ -148,7 +150,7 @@ OPERATIONS = (
         Scope.READ,
         {200: answers.EventPage},
         query=EventsQuery,
-        problems=(Problem.NOT_FOUND,),
+        problems=(Problem.NOT_FOUND, Problem.TOO_MUCH),
         takes=("Last-Event-ID",),
         streams=events.EVENT_STREAM,
     ),

@@ -31,6 +31,7 @@ class Problem(Enum):
     INVALID = ("invalid-request", 422, "The request is not valid")
     RATE_LIMITED = ("rate-limited", 429, "The token makes too many requests")
     INTERNAL = ("internal-error", 500, "relay failed")
+    TOO_MUCH = ("too-much-to-look-through", 503, "There is too much to look through")
     UNAVAILABLE = ("unavailable", 503, "relay cannot do this at the moment")
 
     def __init__(self, slug: str, status: int, title: str) -> None:

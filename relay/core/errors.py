@@ -6,7 +6,8 @@ RelayError
 ├── Conflict            the thing asked for contradicts what is stored
 ├── ExtraMissing        a library that comes with an extra is not installed
 ├── StoreError          the database refused or failed
-│   └── StoreUnusable   it cannot be opened at all: newer, damaged, or in use
+│   ├── StoreUnusable   it cannot be opened at all: newer, damaged, or in use
+│   └── TooMuch         there is more to look through than one list may
 └── TransportError      a request got no answer (relay.core.http)
 """
 
@@ -45,3 +46,7 @@ class StoreError(RelayError):
 
 class StoreUnusable(StoreError):
     """The database cannot be opened: it is newer than this version, damaged, or in use."""
+
+
+class TooMuch(StoreError):
+    """Looking through the database took longer than a list may; the message says what to do."""

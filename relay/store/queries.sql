@@ -286,7 +286,8 @@ SET next_attempt_at = :now + turn.key * :every_s, retry_from = :now + turn.key *
                  THEN 'held' ELSE 'pending' END,
     trigger = 'manual', finalized_at = NULL
 FROM json_each(:ids) AS turn
-WHERE deliveries.id = turn.value;
+WHERE deliveries.id = turn.value AND leased_until <= :now
+RETURNING id;
 
 -- name: drop_delivery
 UPDATE deliveries SET state = 'dropped', reason = 'given up by hand', finalized_at = :now

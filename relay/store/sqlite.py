@@ -1,13 +1,14 @@
 """The store on SQLite.
 
 WAL with `synchronous=FULL`; one connection writes, `BEGIN IMMEDIATE`, another
-reads.  One process at a time holds the file.
+reads what relay itself asks, and a third what people list, which may take long.
+One process at a time holds the file.
 """
 
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -37,7 +38,7 @@ from relay.core.standing import Standing
 from relay.core.watch import Continue, NewWatch, Target, Watch, begun, open_to
 from relay.store import rows
 from relay.store.conditions import apply_finding, enable_lane, release_due
-from relay.store.connection import Connection
+from relay.store.connection import Connection, within
 from relay.store.durations import write_lessons
 from relay.store.opening import FileLock, connect, open_writer
 from relay.store.outbox import claim_deliveries, insert_deliveries, insert_event
@@ -46,6 +47,8 @@ from relay.store.writer import Row, Rows, Timed, Transaction, Writer
 
 _FORGOTTEN_AT_ONCE = 100
 """More than come in: each request that is kept forgets some that are old."""
+_LIST_S = 5.0
+"""How long a list may take, its turn included."""
 
 
 @asynccontextmanager
@@ -58,18 +61,19 @@ async def open_sqlite(path: Path, *, timed: Timed = nullcontext) -> AsyncIterato
     try:
         writing = await open_writer(path)
         try:
-            reading = await connect(path, read_only=True)
-            try:
+            async with AsyncExitStack() as readers:
+                reading = await connect(path, read_only=True)
+                readers.push_async_callback(reading.close)
+                browsing = await connect(path, read_only=True)
+                readers.push_async_callback(browsing.close)
                 writer = Writer(writing, write_lessons, timed)
                 # Not a TaskGroup: errors of the block have to leave it as they are.
                 commits = asyncio.get_running_loop().create_task(writer.run(), name="store-writer")
                 try:
-                    yield SqliteStore(writer, reading)
+                    yield SqliteStore(writer, reading, browsing)
                 finally:
                     writer.stop()
                     await commits
-            finally:
-                await reading.close()
         finally:
             await writing.close()
     finally:
@@ -79,13 +83,21 @@ async def open_sqlite(path: Path, *, timed: Timed = nullcontext) -> AsyncIterato
 class SqliteStore:
     """Implements `relay.core.ports.Store`."""
 
-    def __init__(self, writer: Writer, reader: Connection) -> None:
+    def __init__(self, writer: Writer, reader: Connection, browser: Connection) -> None:
         self._writer = writer
         self._reader = reader
+        self._browser = browser
 
     async def _read(self, name: str, /, **params: object) -> list[Row]:
         try:
             return list(await self._reader.execute_fetchall(queries()[name], params))
+        except sqlite3.Error as error:
+            raise StoreError(f"the database failed: {error}") from error
+
+    async def _browse(self, name: str, /, **params: object) -> list[Row]:
+        """Read what somebody lists; nothing that relay itself asks waits behind it."""
+        try:
+            return await self._browser.run(within(_LIST_S, queries()[name], params))
         except sqlite3.Error as error:
             raise StoreError(f"the database failed: {error}") from error
 
@@ -134,7 +146,7 @@ class SqliteStore:
 
     async def watches(self, wanted: WatchFilter, *, before: str | None, limit: int) -> list[WatchView]:
         """See Store."""
-        found = await self._read(
+        found = await self._browse(
             "list_watches",
             before=before,
             prefix=wanted.id_prefix,
@@ -355,18 +367,19 @@ class SqliteStore:
         self, wanted: DeliveryFilter, *, before: tuple[float, str] | None, limit: int
     ) -> list[DeliveryView]:
         """See Store."""
-        found = await self._read("list_deliveries", **rows.delivery_filter(wanted, before, limit))
+        found = await self._browse("list_deliveries", **rows.delivery_filter(wanted, before, limit))
         return [_delivery_view(row) for row in found]
 
     async def resend_matching(self, wanted: DeliveryFilter, now: float, *, every_s: float, dry_run: bool) -> int:
         """See Store."""
 
-        def write(transaction: Transaction) -> int:
-            found = transaction.fetch("list_deliveries", **rows.delivery_filter(wanted, None, limit=-1))
-            oldest_first = [row["id"] for row in reversed(found) if row["leased_until"] <= now]
-            if not dry_run:
-                transaction.fetch("resend_deliveries", ids=rows.text(oldest_first), now=now, every_s=every_s)
+        found = await self._browse("list_deliveries", **rows.delivery_filter(wanted, None, limit=-1))
+        oldest_first = [row["id"] for row in reversed(found) if row["leased_until"] <= now]
+        if dry_run or not oldest_first:
             return len(oldest_first)
+
+        def write(transaction: Transaction) -> int:
+            return len(transaction.fetch("resend_deliveries", ids=rows.text(oldest_first), now=now, every_s=every_s))
 
         return await self._writer.commit(write)
 
@@ -376,7 +389,7 @@ class SqliteStore:
 
     async def events(self, wanted: EventFilter, *, after: int, limit: int) -> list[tuple[int, Event]]:
         """See Store."""
-        found = await self._read(
+        found = await self._browse(
             "list_events",
             after=after,
             types=rows.text(sorted(wanted.types)) if wanted.types else None,

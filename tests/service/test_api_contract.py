@@ -20,6 +20,7 @@ from relay.core.ports import DeliveryFilter, WatchView
 from relay.core.standing import Footing, Standing
 from relay.core.watch import Target
 from relay.health import STALE_AFTER_S
+from relay.store import sqlite
 
 
 @pytest.fixture
@@ -253,6 +254,22 @@ class TestReading:
 
         assert len(page["items"]) == 1  # type: ignore[arg-type]
         assert (status, problem["errors"][0]["field"]) == (422, "metadata")  # type: ignore[index]
+
+    async def test_what_takes_too_long_to_list_is_refused_and_nothing_else(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _, watch = await api.add()
+        monkeypatch.setattr(sqlite, "_LIST_S", 0.0)
+
+        lists = ["/v1/watches", "/v1/deliveries", "/v1/events", f"/v1/watches/{watch['id']}/explanation"]
+        refused = [await api.call("GET", path) for path in lists]
+        refused.append(await api.call("POST", "/v1/deliveries/resend", json={"dry_run": True}))
+
+        assert {(status, problem["type"]) for status, problem in refused} == {
+            (503, "urn:relay:problem:too-much-to-look-through")
+        }
+        assert (await api.call("GET", f"/v1/watches/{watch['id']}"))[0] == 200
+        assert (await api.call("GET", "/readyz"))[0] == 200
 
     @pytest.mark.parametrize("query", ["status=done", "limit=0", "limit=9999", "since=x", "colour=red"])
     async def test_a_wrong_parameter_is_named(self, api: Api, query: str) -> None:

@@ -3,14 +3,17 @@
 import asyncio
 import sqlite3
 import stat
+import threading
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from relay.core.errors import StoreError, StoreUnusable
+from relay.core.errors import StoreError, StoreUnusable, TooMuch
+from relay.core.ports import WatchFilter
 from relay.core.standing import Standing
 from relay.store import open_sqlite
+from relay.store.connection import within
 from relay.store.durations import write_lessons
 from relay.store.opening import connect, open_writer
 from relay.store.sql import queries, schema_steps
@@ -187,6 +190,37 @@ async def test_a_closed_store_refuses_writes(tmp_path: Path) -> None:
 
     with pytest.raises(StoreError, match="closed"):
         await store.probe(0.0)
+
+
+async def test_what_relay_itself_asks_does_not_wait_behind_what_people_list(tmp_path: Path) -> None:
+    async with open_sqlite(tmp_path / "relay.db") as store:
+        done = threading.Event()
+        long_one = asyncio.ensure_future(store._browser.run(lambda _: done.wait(20)))
+        listed = asyncio.ensure_future(store.watches(WatchFilter(), before=None, limit=9))
+
+        async with asyncio.timeout(10):
+            await store.counts()
+            await store.demand("plain")
+            assert await store.next_delivery_due(0.0) is None
+            assert await store.token("0" * 64) is None
+
+        assert not listed.done()
+        done.set()
+        assert await long_one
+        assert await listed == []
+
+
+async def test_a_list_that_takes_too_long_is_given_up_and_so_is_one_whose_turn_comes_too_late(tmp_path: Path) -> None:
+    endless = "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number) SELECT max(n) FROM number"
+    async with open_sqlite(tmp_path / "relay.db") as store:
+        first = asyncio.ensure_future(store._browser.run(within(0.2, endless, {})))
+        second = asyncio.ensure_future(store._browser.run(within(0.1, "SELECT 1", {})))
+
+        with pytest.raises(TooMuch, match="narrow the filter"):
+            await first
+        with pytest.raises(TooMuch, match="other lists"):
+            await second
+        assert await store.watches(WatchFilter(), before=None, limit=9) == []
 
 
 @pytest.mark.parametrize(
