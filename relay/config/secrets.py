@@ -15,6 +15,7 @@ from pathlib import Path
 
 from relay.core.errors import RelayError
 from relay.core.signing import SigningSecret
+from relay.ownership import hand_over
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CREDENTIAL_NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.@:-]+")
@@ -203,6 +204,7 @@ def _write_new(path: Path, text: str) -> bool:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # created with mode 0600
     try:
         with os.fdopen(handle, "w", encoding="ascii") as file:
+            hand_over(handle, path.parent)
             file.write(text + "\n")
             file.flush()
             os.fsync(file.fileno())

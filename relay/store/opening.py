@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from relay.core.errors import StoreUnusable
+from relay.ownership import make_file
 from relay.store.connection import Connection
 from relay.store.sql import schema_steps
 from relay.store.wal import log_damage
@@ -31,7 +32,8 @@ class FileLock:
         self._path = database.with_name(database.name + ".lock")
         try:
             database.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            make_file(self._path, database if database.exists() else database.parent)
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
             raise StoreUnusable(f"cannot open {self._path}: {error.strerror}") from error
         try:
@@ -78,6 +80,7 @@ async def open_writer(path: Path) -> Connection:
     connection = None
     try:
         refuse_torn_log(path)
+        make_file(path, path.parent)
         connection = await connect(path)
         path.chmod(0o600)
         await connection.execute("PRAGMA journal_mode = WAL")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relay.core.errors import StoreUnusable
+from relay.ownership import hand_over
 from relay.store.opening import APPLICATION_ID, FileLock, refuse_torn_log
 from relay.store.sql import schema_steps
 
@@ -75,6 +76,8 @@ def restore(database: Path, source: Path, aside: Path) -> None:
     try:
         with _copying_to(database) as copy:
             _copy(source, copy)
+            with copy.open("rb") as file:
+                hand_over(file.fileno(), database if database.exists() else database.parent)
             _exchange(database, copy, aside)
     except (OSError, sqlite3.Error) as error:
         raise StoreUnusable(f"{source} cannot be restored: {_words(error)}") from error

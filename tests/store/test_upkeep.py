@@ -1,5 +1,6 @@
 """A database file is copied, checked, measured and put back, whether a relay holds it or not."""
 
+import os
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
@@ -132,6 +133,40 @@ async def test_a_backup_is_put_back_and_the_old_database_kept(database: Path, tm
     async with open_sqlite(database) as store:
         assert [view.watch.job.id for view in await store.watches(_ALL, before=None, limit=9)] == ["req-1"]
         await store.add_watches([new(3)], NOW)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
+async def test_what_root_makes_belongs_to_whom_the_folder_belongs(database: Path, tmp_path: Path) -> None:
+    os.chown(tmp_path, 4711, 4712)
+
+    async with open_sqlite(database) as store:
+        await store.add_watches([new(1)], NOW)
+        at_work = owners(tmp_path)
+        upkeep.backup(database, tmp_path / "copy.db")
+    (tmp_path / "relay.db").unlink()
+    upkeep.restore(database, tmp_path / "copy.db", tmp_path / "aside.db")
+
+    assert at_work == dict.fromkeys(("relay.db", "relay.db-shm", "relay.db-wal", "relay.db.lock"), (4711, 4712))
+    assert owners(tmp_path)["relay.db"] == (4711, 4712)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
+async def test_what_root_restores_belongs_to_whom_the_old_database_belonged(database: Path, tmp_path: Path) -> None:
+    async with open_sqlite(database):
+        upkeep.backup(database, tmp_path / "copy.db")
+    os.chown(database, 4711, 4712)
+    (tmp_path / "relay.db.lock").unlink()
+
+    upkeep.restore(database, tmp_path / "copy.db", tmp_path / "aside.db")
+
+    assert owners(tmp_path) == {
+        "copy.db": (0, 0),
+        **dict.fromkeys(("aside.db", "relay.db", "relay.db.lock"), (4711, 4712)),
+    }
+
+
+def owners(folder: Path) -> dict[str, tuple[int, int]]:
+    return {path.name: (path.stat().st_uid, path.stat().st_gid) for path in folder.iterdir()}
 
 
 async def test_what_is_no_sound_backup_is_not_restored(database: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Secrets are read where they are, each time anew, and told apart by their key."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -92,6 +93,17 @@ def test_the_folder_of_what_relay_writes_is_made_with_the_first_secret(tmp_path)
     """The state of the service may be asked for before its first start."""
     assert ensure_signing_secret(secret(FromFile("callback-secret"), tmp_path / "var/relay"), bytes)
     assert (tmp_path / "var/relay/callback-secret").is_file()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
+def test_a_secret_that_root_makes_belongs_to_whom_the_folder_belongs(tmp_path):
+    """The service runs as somebody else."""
+    os.chown(tmp_path, 4711, 4712)
+
+    assert ensure_signing_secret(secret(FromFile("callback-secret"), tmp_path), bytes)
+
+    made = (tmp_path / "callback-secret").stat()
+    assert (made.st_uid, made.st_gid) == (4711, 4712)
 
 
 def test_a_signing_secret_that_is_there_is_kept(tmp_path):
