@@ -220,7 +220,7 @@ class DeclaredProvider:
         return replace(seen, outputs=(), error=None if told_nothing and seen.status is not Status.FAILED else error)
 
     def _binary(self, job: Job, response: Response) -> Observation:
-        content_type = response.headers.get("content-type", "").partition(";")[0].strip() or None
+        content_type = extract.text(response.headers.get("content-type", "").partition(";")[0], 200)
         length = extract.whole(response.headers.get("content-length"))
         output = Output(status_url(self._spec, self._base_url, job), content_type=content_type, size_bytes=length)
         return Observation(Status.COMPLETED, str(response.status), outputs=(output,))

@@ -42,7 +42,10 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 HEADERS = st.dictionaries(
     st.sampled_from(["retry-after", "retry-after-ms", "x-ratelimit-reset", "openai-poll-after-ms", "content-type"]),
-    st.one_of(st.text(), st.sampled_from(["1e400", "nan", "-5", "video/mp4", "Wed, 99 Xxx 2015", "99999999999999"])),
+    st.one_of(
+        st.text(st.characters()),
+        st.sampled_from(["1e400", "nan", "-5", "video/mp4", "é\udce9", "Wed, 99 Xxx 2015", "99999999999999"]),
+    ),
 )
 CODES = st.one_of(
     st.sampled_from([200, 200, 200, 202, 204, 304, 400, 403, 404, 410, 422, 429, 500, 524]), st.integers(100, 599)
@@ -119,10 +122,31 @@ def test_a_recorded_body_with_anything_inside_is_an_observation_or_trouble(
 
 @pytest.mark.parametrize("name", preset_names())
 @settings(max_examples=25)
-@given(body=st.binary(max_size=300), status=CODES, complete=st.booleans())
-def test_any_bytes_are_an_observation_or_trouble(name: str, body: bytes, status: int, complete: bool) -> None:
+@given(body=st.binary(max_size=300), status=CODES, headers=HEADERS, complete=st.booleans())
+def test_any_bytes_are_an_observation_or_trouble(
+    name: str, body: bytes, status: int, headers: dict[str, str], complete: bool
+) -> None:
     """Also what is no JSON and no UTF-8, and what was cut."""
-    check_meaning(name, [Response(status, {}, body, complete=complete)])
+    check_meaning(name, [Response(status, headers, body, complete=complete)])
+
+
+@pytest.mark.parametrize(
+    ("declared", "kept"),
+    [
+        ("video/mp4; codecs=avc1", "video/mp4"),
+        ("video/mp4\udce9", "video/mp4"),
+        ("\udcff", None),
+        (f"video/{'x' * 9000}", f"video/{'x' * 193}…"),
+    ],
+)
+def test_a_file_is_told_whatever_its_content_type_is_written_in(declared: str, kept: str | None) -> None:
+    """Bytes outside UTF-8 come as surrogates, which no event and no store could hold."""
+    provider, job = provider_of("stability")
+
+    seen = provider.interpret(job, [Response(200, {"content-type": declared}, b"\0")], SECRETS, NOW)
+
+    assert isinstance(seen, Observation)
+    assert (seen.status, seen.outputs[0].content_type) == (Status.COMPLETED, kept)
 
 
 @pytest.mark.parametrize("name", preset_names())
