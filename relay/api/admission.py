@@ -8,6 +8,7 @@ from relay.api.context import Context, Followed
 from relay.api.problems import ApiProblem
 from relay.api.requests import WatchRequest, deadline_of
 from relay.core import ids
+from relay.core.access import Scope
 from relay.core.errors import InvalidValue
 from relay.core.observation import Job
 from relay.core.outlook import Lifetime, Outlook, outlook
@@ -47,6 +48,8 @@ class Admission:
                 deadline = deadline_of(wanted.deadline, followed.deadline_s, now)
             except InvalidValue as error:
                 errors.append(error)
+        if wanted.owner is not None and Scope.ADMIN not in self._caller.scopes:
+            errors.append(InvalidValue("owner", "is for an admin to say; the watch belongs to the token that adds it"))
         targets = self._targets(wanted, errors)
         if errors or followed is None:
             raise ApiProblem.of_fields(errors)
@@ -60,7 +63,7 @@ class Admission:
             demand=asked,
             targets=targets,
             metadata=wanted.metadata,
-            owner=self._caller.owner,
+            owner=self._caller.owner if wanted.owner is None else wanted.owner,
         )
 
     def _draw(self) -> bytes:

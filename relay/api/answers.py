@@ -65,6 +65,14 @@ class OutcomeShown(TypedDict, total=False):
     event_id: str
 
 
+class OwnedShown(TypedDict, total=False):
+    """What only those are told who see the watches of all."""
+
+    owner: Annotated[
+        str | None, Field(description="The name of the tokens that see it; told to those only who see all.")
+    ]
+
+
 class EtaShown(TypedDict):
     """When a job is likely to end: one in ten before `earliest`, half before `likely`, nine in ten before `latest`.
 
@@ -77,7 +85,7 @@ class EtaShown(TypedDict):
     jobs: int
 
 
-class WatchShown(OutcomeShown):
+class WatchShown(OutcomeShown, OwnedShown):
     """A watch."""
 
     id: str

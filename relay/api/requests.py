@@ -52,6 +52,9 @@ class WatchRequest(BaseModel):
         None, description='When to give up: a duration from now like "2h", or an RFC 3339 time.'
     )
     metadata: dict[Key, Value] = Field(default_factory=dict, max_length=50, description="Comes back in the event.")
+    owner: Name | None = Field(
+        None, description="Whose it is, by the name of their tokens; only an admin may add it for others."
+    )
 
     def callbacks(self) -> list[tuple[str, str]]:
         """Return every callback URL, each behind the name of the field that holds it."""

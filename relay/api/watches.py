@@ -45,14 +45,14 @@ async def add(request: web.Request) -> web.Response:
     new = Admission(context, caller, 1).watch(wanted)
     while True:
         (added,) = await _store(context, [new])
-        _check_owner(added, caller)
+        _check_owner(added, new)
         try:
             view = WatchView(added.watch, new.targets) if added.created else await context.store.watch(added.watch.id)
         except NotFound:
             continue  # somebody removed the earlier one meanwhile: this one is to be watched all the same
         break
     return web.json_response(
-        shown(context, view),
+        shown(context, caller, view),
         status=201 if added.created else 200,
         headers={"Location": f"/v1/watches/{added.watch.id}"},
     )
@@ -69,7 +69,7 @@ async def add_batch(request: web.Request) -> web.Response:
     accepted = [new for new in admitted if isinstance(new, NewWatch)]
     added = iter(await _store(context, accepted) if accepted else ())
     answer: BatchShown = {
-        "items": [_batch_item(next(added), caller) if isinstance(new, NewWatch) else new for new in admitted]
+        "items": [_batch_item(next(added), new) if isinstance(new, NewWatch) else new for new in admitted]
     }
     return web.json_response(answer)
 
@@ -96,9 +96,9 @@ def _refused(problem: ApiProblem) -> BatchRefused:
     return {"status": problem.problem.status, "problem": problem.document()}
 
 
-def _batch_item(added: Added, caller: Caller) -> BatchAccepted | BatchRefused:
+def _batch_item(added: Added, new: NewWatch) -> BatchAccepted | BatchRefused:
     try:
-        _check_owner(added, caller)
+        _check_owner(added, new)
     except ApiProblem as problem:
         return _refused(problem)
     return {"status": 201 if added.created else 200, "id": added.watch.id}
@@ -133,7 +133,7 @@ async def list_watches(request: web.Request) -> web.Response:
     found = await context.store.watches(wanted, before=query.cursor, limit=query.limit + 1)
     page = found[: query.limit]
     answer: WatchPage = {
-        "items": [shown(context, view) for view in page],
+        "items": [shown(context, caller, view) for view in page],
         "next_cursor": page[-1].watch.id if len(found) > query.limit else None,
     }
     return web.json_response(answer)
@@ -146,7 +146,7 @@ async def show(request: web.Request) -> web.Response:
     view = await visible(context, caller, request.match_info["id"])
     if wait_s > 0 and not view.watch.status.terminal:
         view = await _wait(context, view.watch.id, wait_s)
-    return unless_known(request, shown(context, view))
+    return unless_known(request, shown(context, caller, view))
 
 
 async def _wait(context: Context, watch_id: str, wait_s: float) -> WatchView:
@@ -176,7 +176,7 @@ async def poll(request: web.Request) -> web.Response:
     followed = context.providers.get(view.watch.provider)
     if followed is not None:
         followed.wake()
-    return web.json_response(shown(context, await context.store.watch(view.watch.id)), status=202)
+    return web.json_response(shown(context, caller, await context.store.watch(view.watch.id)), status=202)
 
 
 async def explanation(request: web.Request) -> web.Response:
@@ -199,11 +199,12 @@ async def explanation(request: web.Request) -> web.Response:
     return web.json_response(explanation_json(view, explain(watch, around, view.event, now)))
 
 
-def shown(context: Context, view: WatchView) -> WatchShown:
-    """Return a watch as the API shows it now."""
+def shown(context: Context, caller: Caller, view: WatchView) -> WatchShown:
+    """Return a watch as the API shows it to a caller now."""
     followed = context.providers.get(view.watch.provider)
     expected = None if followed is None else eta(view.watch, followed.expectations)
-    return watch_json(view, expected)
+    told = watch_json(view, expected)
+    return {**told, "owner": view.watch.owner} if caller.owner is None else told
 
 
 async def visible(context: Context, caller: Caller, reference: str) -> WatchView:
@@ -214,6 +215,6 @@ async def visible(context: Context, caller: Caller, reference: str) -> WatchView
     return view
 
 
-def _check_owner(added: Added, caller: Caller) -> None:
-    if not open_to(caller.owner, added.watch.owner):
+def _check_owner(added: Added, new: NewWatch) -> None:
+    if not open_to(new.owner, added.watch.owner):
         raise ApiProblem(Problem.CONFLICT, "the job is watched under another token already")

@@ -13,7 +13,17 @@ from relay.cli.common import client_of
 from relay.cli.exit_codes import ExitCode
 
 _LIVE = ("queued", "running")
-_FIELDS = ("provider", "job_id", "params", "callback_url", "callback_urls", "destinations", "deadline", "metadata")
+_FIELDS = (
+    "provider",
+    "job_id",
+    "params",
+    "callback_url",
+    "callback_urls",
+    "destinations",
+    "deadline",
+    "metadata",
+    "owner",
+)
 """What makes a watch again; the rest of what is shown came of watching."""
 _BATCH = 500
 _BATCH_BYTES = 2 * 1024 * 1024
@@ -42,22 +52,28 @@ def export(ctx: click.Context, provider: str | None) -> int:
 
 @click.command("import")
 @click.argument("file", type=click.File("r", encoding="utf-8", errors="replace"), default="-")
+@click.option("--owner", metavar="NAME", help="Watch them for the tokens of this name, whatever the lines say.")
 @click.pass_context
-def import_(ctx: click.Context, file: TextIO) -> int:
+def import_(ctx: click.Context, file: TextIO, owner: str | None) -> int:
     """Watch the jobs of FILE, as `relay export` or `relay ls --json` print them; - is standard input.
 
     A job that is watched already stays as it is, so importing twice is
     importing once.  A line that is refused is told, and keeps no other from its
     place; the exit code is 1 then.
 
+    For an admin, as over the socket, each is watched for the tokens of the owner
+    that its line names; another token watches for itself, and may name none.
+
     \b
     Examples:
       relay import watches.ndjson
+      relay import watches.ndjson --owner shop
       relay export | ssh other relay import
     """
     client, created, known, refused = client_of(ctx), 0, 0, 0
+    stated = {} if owner is None else {"owner": owner}
     for batch in _batches(_lines(file)):
-        for line, result in zip(batch, _results(client, batch), strict=True):
+        for line, result in zip(batch, _results(client, batch, stated), strict=True):
             created += result.get("status") == 201
             known += result.get("status") == 200
             if "problem" in result:
@@ -76,8 +92,8 @@ class _Line:
     watch: dict[str, Any] | None
 
 
-def _results(client: Client, batch: list[_Line]) -> Iterator[dict[str, Any]]:
-    watches = [_request(line.watch) for line in batch if line.watch is not None]
+def _results(client: Client, batch: list[_Line], stated: dict[str, str]) -> Iterator[dict[str, Any]]:
+    watches = [_request(line.watch) | stated for line in batch if line.watch is not None]
     answers = iter(client.post("/v1/watches/batch", {"watches": watches})["items"] if watches else ())
     for line in batch:
         yield next(answers) if line.watch is not None else {"problem": {"detail": "is not a JSON object"}}

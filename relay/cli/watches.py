@@ -162,7 +162,7 @@ def show(ctx: click.Context, reference: str, as_json: bool) -> int:
     if as_json:
         output.json_line(watch | {"deliveries": deliveries})
         return ExitCode.OK
-    for name in ("id", "provider", "job_id", "status", "provider_status", "model", "progress", "last_error"):
+    for name in ("id", "provider", "job_id", "owner", "status", "provider_status", "model", "progress", "last_error"):
         _line(name, watch.get(name))
     for name in ("watched_at", "last_poll_at", "next_poll_at", "deadline", "finalized_at", "polls"):
         _line(name, watch.get(name))

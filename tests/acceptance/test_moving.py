@@ -1,6 +1,7 @@
 """What relay holds is copied while it works, put back after a loss, and taken to another machine."""
 
 import asyncio
+import json
 import os
 import shutil
 import sys
@@ -100,8 +101,29 @@ async def test_watches_move_to_another_relay_and_twice_is_once(world: World, rel
         assert first == (0, "", "3 watched anew, 0 already, 0 refused\n")
         assert again == (0, "", "0 watched anew, 3 already, 0 refused\n")
         assert sorted(back.splitlines()) == sorted(exported.splitlines())
-        assert moved["callback_urls"] == urls
+        assert set(moved["callback_urls"]) == set(urls)
         assert await second.stop() == 0
+
+
+async def test_who_owns_a_watch_owns_it_on_the_new_machine(world: World, relay: RelayProcess) -> None:
+    socket = ("--url", f"unix:{relay.folder / 'relay.sock'}")
+    _, token, _ = await cli(relay, *socket, "token", "create", "shop")
+    shop = {"Authorization": f"Bearer {token.strip()}"}
+    lines = (
+        b'{"provider": "getimg", "job_id": "req-1", "owner": "shop"}\n{"provider": "getimg", "job_id": "req-2"}\n',
+        b'{"provider": "getimg", "job_id": "req-3"}\n',
+    )
+    await cli(relay, *socket, "import", stdin=lines[0])
+    await cli(relay, *socket, "import", "--owner", "shop", stdin=lines[1])
+
+    page = await call(relay, "GET", "/v1/watches", headers=shop)
+    again = await call(relay, "POST", "/v1/watches", json={"provider": "getimg", "job_id": "req-1"}, headers=shop)
+    _, exported, _ = await cli(relay, *socket, "export")
+
+    assert {item["job_id"] for item in page["items"]} == {"req-1", "req-3"}
+    assert again["job_id"] == "req-1"
+    owners = {line["job_id"]: line.get("owner") for line in map(json.loads, exported.splitlines())}
+    assert owners == {"req-1": "shop", "req-2": None, "req-3": "shop"}
 
 
 async def test_a_line_that_is_refused_keeps_no_other_out(world: World, relay: RelayProcess) -> None:

@@ -112,6 +112,43 @@ async def test_tokens_of_one_name_see_the_same_watches_and_others_do_not(guarded
     assert seen == [200, 404]
 
 
+async def test_an_admin_adds_a_watch_for_the_tokens_of_a_name_and_they_may_add_it_again(guarded: Api) -> None:
+    wanted = {"provider": "plain", "job_id": "j1"}
+    moved = await guarded.call("POST", "/v1/watches", json=wanted | {"owner": "shop"}, headers=bearer(ROOT))
+    again = await guarded.call("POST", "/v1/watches", json=wanted, headers=bearer(SHOP))
+    batch = {"watches": [wanted | {"owner": "shop"}, {**wanted, "job_id": "j2", "owner": "shop"}]}
+    _, results = await guarded.call("POST", "/v1/watches/batch", json=batch, headers=bearer(ROOT))
+    _, seen = await guarded.call("GET", "/v1/watches", headers=bearer(SHOP))
+
+    assert (moved[0], moved[1]["owner"]) == (201, "shop")
+    assert (again[0], again[1]["id"]) == (200, moved[1]["id"])
+    assert [item["status"] for item in results["items"]] == [200, 201]  # type: ignore[attr-defined]
+    assert {item["job_id"] for item in seen["items"]} == {"j1", "j2"}  # type: ignore[attr-defined]
+
+
+async def test_whose_a_watch_is_may_only_an_admin_say_and_see(guarded: Api) -> None:
+    wanted = {"provider": "plain", "job_id": "j1"}
+    refused, problem = await guarded.call("POST", "/v1/watches", json=wanted | {"owner": "shop"}, headers=bearer(SHOP))
+    _, watch = await guarded.call("POST", "/v1/watches", json=wanted, headers=bearer(SHOP))
+    _, page = await guarded.call("GET", "/v1/watches", headers=bearer(ROOT))
+
+    assert (refused, problem["errors"][0]["field"]) == (422, "owner")  # type: ignore[index]
+    assert "owner" not in watch
+    assert [item["owner"] for item in page["items"]] == ["shop"]  # type: ignore[attr-defined]
+
+
+async def test_a_watch_of_another_is_not_taken_from_them_by_naming_an_owner(guarded: Api) -> None:
+    wanted = {"provider": "plain", "job_id": "j1"}
+    await guarded.call("POST", "/v1/watches", json=wanted, headers=bearer(SHOP))
+
+    mine = {**wanted, "owner": "eyes", "callback_url": "https://hook.example/a"}
+    status, _ = await guarded.call("POST", "/v1/watches", json=mine, headers=bearer(ROOT))
+    _, watch = await guarded.call("GET", "/v1/watches/plain:j1", headers=bearer(ROOT))
+
+    assert status == 409
+    assert (watch["owner"], watch["callback_urls"]) == ("shop", [])
+
+
 async def test_a_revoked_token_is_refused_at_once_and_told_so(guarded: Api) -> None:
     guarded.headers = bearer(ROOT)
     token = await made(guarded, "read")
