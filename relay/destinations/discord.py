@@ -293,8 +293,8 @@ def _wait_s(response: Response, body: Mapping[str, object], now: float) -> float
     a web page, and blocks the whole address.
     """
     told, header_s = body.get("retry_after"), retry_after_s(response.headers, now)
-    if isinstance(told, bool) or not isinstance(told, int | float) or not (math.isfinite(told) and told >= 0):
+    if isinstance(told, bool) or not isinstance(told, int | float) or not 0 <= told < math.inf:
         return _BLOCKED_WAIT_S if header_s is None else header_s + _WAIT_MARGIN_S
     if told > _LONGEST_BELIEVED_S:
-        told = told / 1000 if header_s is None else header_s
+        told = min(told, MAX_WAIT_S * 1000) / 1000 if header_s is None else header_s
     return min(told, MAX_WAIT_S) + _WAIT_MARGIN_S

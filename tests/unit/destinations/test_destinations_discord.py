@@ -269,6 +269,9 @@ def test_a_dead_webhook_is_refused_at_once(response: Response, noon: float) -> N
         ({"retry_after": True}, {}, 60.0),
         ({"retry_after": float("nan")}, {}, 60.0),
         ({"retry_after": 10**12}, {}, 86400.25),
+        ({"retry_after": 10**400}, {}, 86400.25),  # more than a float holds
+        ({"retry_after": 10**400}, {"retry-after": "65"}, 65.25),
+        ({"retry_after": -(10**400)}, {}, 60.0),
     ],
 )
 def test_a_rate_limit_is_read_from_the_body_first(
