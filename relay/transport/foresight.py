@@ -35,6 +35,8 @@ class Foresight:
             return
         if len(self._known) > _MOST_REMEMBERED:
             self._known.clear()
+        for name in unknown:
+            self._known.pop(name, None)
         try:
             async with asyncio.timeout(_PATIENCE_S), asyncio.TaskGroup() as lookups:
                 for name in unknown:

@@ -96,6 +96,22 @@ async def test_nobody_waits_long_for_a_resolver_that_says_nothing(
     assert (foresight.refusal("slow.example"), foresight.refusal("shop")) == (None, REFUSAL)
 
 
+async def test_an_old_refusal_does_not_outlive_a_resolver_that_says_nothing(
+    foresight: Foresight, names: Names, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name may have been put right since."""
+    names.release.set()
+    await foresight.look_up(["slow.example"])
+    assert foresight.refusal("slow.example") is not None
+    names.release.clear()
+    clock.advance(31)
+
+    monkeypatch.setattr("relay.transport.foresight._PATIENCE_S", 0.05)
+    await foresight.look_up(["slow.example", "shop"])
+
+    assert (foresight.refusal("slow.example"), foresight.refusal("shop")) == (None, REFUSAL)
+
+
 async def test_the_watch_is_refused_while_there_is_someone_to_tell(
     foresight: Foresight, names: Names, tmp_path: Path
 ) -> None:
