@@ -77,6 +77,9 @@ class Metrics:
         self.tasks = self._gauge(
             "relay_tasks", "Tasks on the event loop: more with the load, and no more once it is gone."
         )
+        self.connections_refused = self._counter(
+            "relay_connections_refused_total", "Connections to the API that found every place taken."
+        )
         self.commit_seconds = self._histogram(
             "relay_commit_seconds", "Duration of a transaction of the database, its commit included.", _MOMENTS
         )

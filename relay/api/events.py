@@ -16,6 +16,7 @@ from aiohttp import web
 from relay.api.answers import EventPage
 from relay.api.auth import Caller, caller_of
 from relay.api.context import CONTEXT, Context, identify
+from relay.api.pace import PACE
 from relay.api.problems import ApiProblem
 from relay.api.requests import EventsQuery, read_query
 from relay.api.views import event_json
@@ -47,7 +48,8 @@ async def list_events(request: web.Request) -> web.StreamResponse:
         owner=caller.owner,
     )
     if request.method == "GET" and EVENT_STREAM in request.headers.get("Accept", ""):
-        return await _stream(request, context, wanted, query)
+        with request.app[PACE].holding(caller.name):
+            return await _stream(request, context, wanted, query)
     cursor = query.cursor or "0"
     found = await context.store.events(wanted, after=int(cursor), limit=query.limit)
     answer: EventPage = {

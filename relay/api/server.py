@@ -4,28 +4,35 @@ aiohttp closes a connection on which no whole request has come within
 `HEADERS_S`, be it idle or fed byte by byte.  What it has no bound for is their
 number: beyond `CONNECTIONS` the one that idles longest gives way to a new one,
 so that neither forgotten clients nor hostile ones keep others out, or take the
-file descriptors that polls and the database need.
+file descriptors that polls and the database need.  The socket of this machine
+has places of its own, so that whoever runs relay gets in when TCP is full.
 """
 
 import asyncio
+import math
 import os
 import resource
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from relay.api.context import CONTEXT
 from relay.api.problems import ApiProblem, Problem
 from relay.core.text import one_line
 
 log = structlog.get_logger("relay.api")
 
 CONNECTIONS = 1000
-"""At most; where the process may open fewer than twice as many files, half of those."""
+"""At most over TCP; where the process may open fewer than twice as many files, half of those."""
+_LOCAL_SHARE = 10
+"""The socket has one place for so many of TCP."""
+_TOLD_EVERY_S = 60.0
 HEADERS_S = 75.0
 """Longer than the 60 s for which reverse proxies keep idle connections: none is closed as it comes to be used."""
 _LINGER_S = 1.0
@@ -34,16 +41,21 @@ _BACKLOG = 1024
 
 
 def room() -> int:
-    """Return how many connections there may be."""
+    """Return how many connections there may be over TCP."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return CONNECTIONS if files == resource.RLIM_INFINITY else min(CONNECTIONS, files // 2)
 
 
 class Doors:
-    """Who is inside: the connections that wait for a request, in the order of their waiting, and the others."""
+    """Who is inside: the connections that wait for a request, in the order of their waiting, and the others.
 
-    def __init__(self, capacity: int) -> None:
+    `refused` is called for each that finds no place.
+    """
+
+    def __init__(self, capacity: int, refused: Callable[[], None]) -> None:
         self._capacity = capacity
+        self._refused = refused
+        self._told_at = -math.inf
         self._idle: dict[Conversation, None] = {}
         self._busy: set[Conversation] = set()
 
@@ -54,8 +66,16 @@ class Doors:
             self.leave(leaving)
             leaving.force_close()
             if leaving is new:
+                self._refuse()
                 return
         self._idle[new] = None
+
+    def _refuse(self) -> None:
+        self._refused()
+        now = asyncio.get_running_loop().time()
+        if now - self._told_at >= _TOLD_EVERY_S:
+            self._told_at = now
+            log.warning("places.exhausted", connections=self._capacity)
 
     def leave(self, conversation: "Conversation") -> None:
         """Forget a connection."""
@@ -168,7 +188,7 @@ class Listener:
 
     def __init__(self, app: web.Application, *, grace_s: float) -> None:
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=grace_s)
-        self._doors = Doors(room())
+        self._refused = app[CONTEXT].metrics.connections_refused
         self._open = AsyncExitStack()
 
     async def start(self) -> None:
@@ -178,7 +198,8 @@ class Listener:
     async def listen(self, host: str, port: int) -> str:
         """Accept connections, and return the URL; raises OSError where the address cannot be had."""
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(self._conversation, host, port, backlog=_BACKLOG)
+        enter = self._entrance(room())
+        server = await loop.create_server(enter, host, port, backlog=_BACKLOG)
         self._open.callback(server.close)
         bound, number = server.sockets[0].getsockname()[:2]
         return f"http://[{bound}]:{number}" if ":" in bound else f"http://{bound}:{number}"
@@ -186,7 +207,8 @@ class Listener:
     async def listen_locally(self, path: Path) -> None:
         """Accept connections on a socket of this machine; raises OSError where there can be none."""
         loop = asyncio.get_running_loop()
-        server = await loop.create_unix_server(self._conversation, sock=open_local(path), backlog=_BACKLOG)
+        enter = self._entrance(max(room() // _LOCAL_SHARE, 1))
+        server = await loop.create_unix_server(enter, sock=open_local(path), backlog=_BACKLOG)
         self._open.callback(path.unlink, missing_ok=True)
         self._open.callback(server.close)
 
@@ -195,7 +217,8 @@ class Listener:
         await self._open.aclose()
         await self._runner.cleanup()
 
-    def _conversation(self) -> Conversation:
+    def _entrance(self, capacity: int) -> Callable[[], Conversation]:
+        """Return what makes the connections of one listener, which has so many places."""
         server = self._runner.server
         assert server is not None  # between start and stop
-        return Conversation(server, self._doors)
+        return partial(Conversation, server, Doors(capacity, self._refused.inc))

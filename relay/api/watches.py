@@ -10,6 +10,7 @@ from relay.api.admission import Admission
 from relay.api.answers import BatchAccepted, BatchRefused, BatchShown, WatchPage, WatchShown
 from relay.api.auth import Caller, caller_of
 from relay.api.context import CONTEXT, Context
+from relay.api.pace import PACE
 from relay.api.problems import ApiProblem, Problem
 from relay.api.repetition import unless_known
 from relay.api.requests import (
@@ -145,7 +146,8 @@ async def show(request: web.Request) -> web.Response:
     wait_s = min(read_query(request, WatchQuery).wait, MAX_WAIT_S)
     view = await visible(context, caller, request.match_info["id"])
     if wait_s > 0 and not view.watch.status.terminal:
-        view = await _wait(context, view.watch.id, wait_s)
+        with request.app[PACE].holding(caller.name):
+            view = await _wait(context, view.watch.id, wait_s)
     return unless_known(request, shown(context, caller, view))
 
 

@@ -5,13 +5,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from support.api import Api, served
+import structlog
+from support.api import ROOT, SHOP, TOKENS, Api, bearer, served
 from support.daemon import until
 
-from relay.api import server
+from relay.api import pace, server
+from relay.clock import SystemEntropy
+from relay.core.observation import Observation, Status
 
 HELD = b"GET /v1/watches/plain:j1?wait=30 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+DONE = Observation(Status.COMPLETED, "done")
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -69,6 +73,54 @@ async def test_a_request_under_way_does_not_give_way_and_the_newcomer_does(api: 
     assert [await closed(item) for item in held] == [False, False, False]
     for _, writer in (*held, newcomer):
         writer.close()
+
+
+async def test_the_socket_has_places_of_its_own_and_those_turned_away_are_told_of_once(
+    api: Api, tmp_path: Path
+) -> None:
+    await api.listener.listen_locally(tmp_path / "relay.sock")
+    await api.add()
+    await api.session.close()
+    held = [await connected(api, HELD) for _ in range(3)]
+    await until(lambda: len(api.ends._waiting.get(next(iter(api.ends._waiting), ""), ())) == 3, 10)
+
+    with structlog.testing.capture_logs() as logs:
+        newcomers = [await connected(api) for _ in range(4)]
+        assert [await closed(item) for item in newcomers] == [True] * 4
+        local = await asyncio.open_unix_connection(tmp_path / "relay.sock")
+        assert await healthy(local)
+
+    assert [(line["event"], line["connections"]) for line in logs] == [("places.exhausted", 3)]
+    assert b"relay_connections_refused_total 4.0" in api.context.metrics.render()
+    for _, writer in (*held, *newcomers, local):
+        writer.close()
+
+
+async def test_a_token_holds_so_many_requests_open_and_others_are_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "HELD_AT_MOST", 2)
+    async with served(tmp_path, TOKENS) as api:
+        api.context.entropy = SystemEntropy()
+        for job_id, text in (("j1", SHOP), ("j2", ROOT)):
+            await api.call("POST", "/v1/watches", json={"provider": "plain", "job_id": job_id}, headers=bearer(text))
+        following = {"Accept": "text/event-stream", **bearer(SHOP)}
+        stream = await api.session.get(f"{api.url}/v1/events", headers=following)
+        waiting = asyncio.ensure_future(api.call("GET", "/v1/watches/plain:j1?wait=30", headers=bearer(SHOP)))
+        await until(lambda: api.ends._waiting, 10)
+
+        for path, headers in (("/v1/watches/plain:j1?wait=30", bearer(SHOP)), ("/v1/events", following)):
+            status, problem = await api.call("GET", path, headers=headers)
+            assert (status, problem["type"]) == (429, "urn:relay:problem:rate-limited")
+            assert "holds 2" in str(problem["detail"])
+        assert (await api.call("GET", "/v1/watches/plain:j1", headers=bearer(SHOP)))[0] == 200
+        assert (await api.call("GET", "/v1/watches/plain:j2?wait=0.01", headers=bearer(ROOT)))[0] == 200
+
+        await api.end(str((await api.call("GET", "/v1/watches/plain:j1", headers=bearer(SHOP)))[1]["id"]), DONE)
+        assert (await waiting)[0] == 200
+        async with api.session.get(f"{api.url}/v1/events", headers=following) as again:
+            assert again.status == 200
+        stream.close()
 
 
 @pytest.mark.parametrize("dripping", [False, True], ids=["silent", "dripping"])

@@ -61,6 +61,7 @@ class Api:
         self.url = ""
         self.refused = ""
         self.session: aiohttp.ClientSession
+        self.listener: Listener
         following = Following(60.0, Bounds(2, 1, 30), 30)
         self.experience = Experience("plain", 60.0)
         self.context = Context(
@@ -147,7 +148,7 @@ async def served(folder: Path, tokens: tuple[Token, ...] = ()) -> AsyncIterator[
     async with open_sqlite(folder / "relay.db") as store, aiohttp.ClientSession() as session:
         api = Api(store, tokens)
         api.session = session
-        listener = Listener(build_app(api.context), grace_s=0.1)
+        listener = api.listener = Listener(build_app(api.context), grace_s=0.1)
         await listener.start()
         api.url = await listener.listen("127.0.0.1", 0)
         try:
