@@ -80,9 +80,8 @@ async def open_writer(path: Path) -> Connection:
     connection = None
     try:
         refuse_torn_log(path)
-        make_file(path, path.parent)
+        _make_writable(path)
         connection = await connect(path)
-        path.chmod(0o600)
         await connection.execute("PRAGMA journal_mode = WAL")
         await connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
         await _check(connection, path)
@@ -94,6 +93,14 @@ async def open_writer(path: Path) -> Connection:
             raise
         raise StoreUnusable(_refusal(path, error)) from error
     return connection
+
+
+def _make_writable(path: Path) -> None:
+    """See that the file is there, for its owner only: SQLite opens one that it may not write without a word."""
+    make_file(path, path.parent)
+    if not path.is_file():
+        raise StoreUnusable(f"{path} is not a file; name one in store.url")
+    path.chmod(0o600)
 
 
 def _refusal(path: Path, error: sqlite3.Error | OSError) -> str:

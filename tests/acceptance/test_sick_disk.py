@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import stat
 import struct
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import pytest
 from acceptance_world import World
 from sickness import NEVER, NOW, UNEASY, ask, filled, gates, get, logged, told
 from support.daemon import RelayProcess, relay_process, until
+from support.modes import UNPRIVILEGED, heeds_modes
 
 _GET_FLAGS, _SET_FLAGS, _IMMUTABLE = 0x80086601, 0x40086602, 0x10
 
@@ -131,6 +133,21 @@ async def test_a_start_on_read_only_files_is_refused_and_says_what_mends_it(worl
 
         assert database.read_bytes() == before
         await relay.start()
+        assert await relay.stop() == 0
+
+
+@heeds_modes
+async def test_a_database_whose_mode_forbids_writing_is_written_where_relay_owns_it(world: World) -> None:
+    world.simulator.add_job("getimg", "req-0", NEVER)
+    async with relay_process(world.folder, world.configuration(), launcher=UNPRIVILEGED) as relay:
+        await relay.start()
+        assert await relay.stop() == 0
+        (world.folder / "relay.db").chmod(0o444)
+
+        await relay.start()
+
+        assert (await ask(relay, world, "req-0"))[0] == 201
+        assert stat.S_IMODE((world.folder / "relay.db").stat().st_mode) == 0o600
         assert await relay.stop() == 0
 
 
