@@ -21,6 +21,10 @@ class Connection(aiosqlite.Connection):
     def __init__(self, path: Path) -> None:
         super().__init__(lambda: sqlite3.connect(path, isolation_level=None), iter_chunk_size=64)
 
+    def end(self) -> None:
+        """Wait until the thread of a connection that was not made has ended: its last word is for the event loop."""
+        self._thread.join()
+
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do `work` on the thread and return its result: one change of threads, however many statements it runs."""
         result: T = await self._execute(work, self._conn)  # type: ignore[no-untyped-call] # aiosqlite gives it no type

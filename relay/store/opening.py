@@ -50,7 +50,11 @@ class FileLock:
 async def connect(path: Path, *, read_only: bool = False) -> Connection:
     """Return a connection set up as every one of ours is."""
     connection = Connection(path)
-    await connection
+    try:
+        await connection
+    except sqlite3.Error:
+        connection.end()
+        raise
     connection.row_factory = sqlite3.Row
     try:
         await connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")

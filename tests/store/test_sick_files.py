@@ -2,6 +2,8 @@
 
 import asyncio
 import sqlite3
+import stat
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ from relay.core.observation import Job, Observation, Status
 from relay.core.ports import DeliveryFilter, Ending, WatchFilter
 from relay.core.watch import NewWatch, Target
 from relay.store import SqliteStore, open_sqlite, opening
+from relay.store.opening import connect
 
 NOW = 1_800_000_000.0
 HOOK = Target("url:1", "a.example:443", url="https://a.example/hook")
@@ -162,3 +165,23 @@ async def test_a_file_cut_short_is_refused_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(StoreUnusable, match="restore it from a backup"):
         async with open_sqlite(path):
             pass
+
+
+async def test_a_folder_in_the_place_of_a_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "relay.db"
+    path.mkdir(0o755)
+
+    with pytest.raises(StoreUnusable, match=f"{path} is not a file; name one in store.url"):
+        async with open_sqlite(path):
+            pass
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o755
+
+
+async def test_a_connection_that_fails_leaves_no_thread_to_an_event_loop_that_may_be_gone(tmp_path: Path) -> None:
+    before = threading.active_count()
+
+    for _ in range(20):
+        with pytest.raises(sqlite3.OperationalError):
+            await connect(tmp_path)
+        assert threading.active_count() == before
