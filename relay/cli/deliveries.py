@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from relay.cli import output
+from relay.cli import lists, output
 from relay.cli.client import Client, delivery_path
 from relay.cli.common import client_of, for_each, resolve
 from relay.cli.exit_codes import ExitCode
@@ -30,7 +30,7 @@ def deliveries() -> None:
 @click.option("--watch", "reference", metavar="ID", help="Of one watch.")
 @click.option("--destination", help='To one destination; "callback" means callback URLs.')
 @click.option("--since", metavar="1h", help="Made within this time, or since an RFC 3339 time.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
+@lists.limited
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one delivery a line.")
 @click.pass_context
 def ls(
@@ -39,7 +39,8 @@ def ls(
     reference: str | None,
     destination: str | None,
     since: str | None,
-    limit: int,
+    limit: int | None,
+    everything: bool,
     as_json: bool,
 ) -> int:
     """List deliveries, newest first.
@@ -54,13 +55,12 @@ def ls(
     query |= {name: value for name, value in (("destination", destination), ("since", since)) if value}
     if state:
         query["state"] = list(state)
-    return output.listing(
-        client.pages("/v1/deliveries", query, limit),
-        ("id", "event", "watch", "to", "state", "attempts", "next", "reason"),
-        _row,
-        as_json=as_json,
-        filtered=bool(query),
+    return lists.show(
+        client, "/v1/deliveries", query, _HEADERS, _row, limit=limit, everything=everything, as_json=as_json
     )
+
+
+_HEADERS = ("id", "event", "watch", "to", "state", "attempts", "next", "reason")
 
 
 def _row(item: dict[str, Any]) -> tuple[str, ...]:

@@ -5,8 +5,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
-import click
-
 from relay.cli import output
 from relay.cli.client import ApiError, Client, Unreachable
 from relay.core.text import one_line
@@ -35,7 +33,7 @@ def follow(client: Client, fetch: Fetch, headers: Sequence[str], row: Row, *, as
                 if as_json:
                     output.json_line(item)
                 else:
-                    click.echo("\t".join(one_line(cell, output.WHOLE) for cell in row(item)))
+                    output.tabbed(row(item))
         sys.stdout.flush()
         _pause()
 

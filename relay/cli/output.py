@@ -56,11 +56,16 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print rows: a table for a terminal, tab-separated without a header otherwise."""
     if not sys.stdout.isatty():
         for row in rows:
-            click.echo("\t".join(one_line(cell, WHOLE) for cell in row))
+            tabbed(row)
         return
     from rich.console import Console
 
     Console().print(drawn(headers, rows))
+
+
+def tabbed(row: Sequence[str]) -> None:
+    """Print a row for a program."""
+    click.echo("\t".join(one_line(cell, WHOLE) for cell in row))
 
 
 def drawn(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> "Table":
@@ -84,11 +89,14 @@ def listing(
     as_json: bool,
     filtered: bool,
 ) -> ExitCode:
-    """Print items as JSON or as a table; a filter that leaves none of them is told by the exit code."""
-    if as_json:
-        found = 0
+    """Print items, for a program as they come; a filter that leaves none of them is told by the exit code."""
+    found = 0
+    if as_json or not sys.stdout.isatty():
         for found, item in enumerate(items, 1):  # noqa: B007 - the last number is how many there were
-            json_line(item)
+            if as_json:
+                json_line(item)
+            else:
+                tabbed(row(item))
     else:
         rows = [row(item) for item in items]
         found = len(rows)

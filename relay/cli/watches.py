@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from relay.cli import output
+from relay.cli import lists, output
 from relay.cli.client import watch_path
 from relay.cli.common import client_of, for_each, pairs, references, resolve, seconds
 from relay.cli.exit_codes import ExitCode
@@ -85,9 +85,10 @@ def _next(watch: dict[str, Any]) -> str:
 @click.option("--provider", help="Of one provider.")
 @click.option("--since", metavar="1h", help="Added within this time, or since an RFC 3339 time.")
 @click.option("--metadata", multiple=True, metavar="K=V", help="With this metadata.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
-@click.option("--all", "everything", is_flag=True, help="All, however many.")
-@click.option("-w", "--watch", "live", is_flag=True, help="Go on showing what changes, until interrupted.")
+@lists.limited
+@click.option(
+    "-w", "--watch", "live", is_flag=True, help="Go on showing what changes, of the newest 50 unless said otherwise."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one watch a line.")
 @click.pass_context
 def ls(
@@ -96,7 +97,7 @@ def ls(
     provider: str | None,
     since: str | None,
     metadata: tuple[str, ...],
-    limit: int,
+    limit: int | None,
     everything: bool,
     live: bool,
     as_json: bool,
@@ -114,18 +115,12 @@ def ls(
     if status:
         query["status"] = list(status)
     client = client_of(ctx)
-    fetch = partial(client.pages, "/v1/watches", query, None if everything else limit)
     if live:
         from relay.cli.live import follow
 
-        follow(client, fetch, _HEADERS, _row, as_json=as_json)
-    return output.listing(
-        fetch(),
-        _HEADERS,
-        _row,
-        as_json=as_json,
-        filtered=bool(query),
-    )
+        most = None if everything else limit or lists.SCREENFUL
+        follow(client, partial(client.pages, "/v1/watches", query, most), _HEADERS, _row, as_json=as_json)
+    return lists.show(client, "/v1/watches", query, _HEADERS, _row, limit=limit, everything=everything, as_json=as_json)
 
 
 _HEADERS = ("id", "provider", "job", "status", "age", "next look", "polls", "likely done")

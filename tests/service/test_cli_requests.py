@@ -6,8 +6,9 @@ import pty
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +175,7 @@ def test_ls_passes_every_filter_on(api: ScriptedApi, relay: Cli) -> None:
         "provider": ["getimg"],
         "since": ["1h"],
         "metadata.k": ["v"],
-        "limit": ["50"],
+        "limit": ["200"],
     }
 
 
@@ -191,13 +192,51 @@ def test_ls_follows_the_pages_up_to_its_limit(api: ScriptedApi, relay: Cli) -> N
     assert len(done.stdout.splitlines()) == 201
 
 
-def test_ls_all_follows_the_pages_to_the_end(api: ScriptedApi, relay: Cli) -> None:
-    api.on("GET", "/v1/watches", page(watch_document(A, "queued"), then="c"), page(watch_document(B, "completed")))
+LISTS = pytest.mark.parametrize(
+    ("command", "path", "item"),
+    [("ls", "/v1/watches", partial(watch_document, status="queued")), ("deliveries", "/v1/deliveries", delivery)],
+    ids=["ls", "deliveries"],
+)
 
-    done = relay("ls", "--all", "--json")
 
-    assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == [A, B]
-    assert len(api.asked) == 2
+@LISTS
+@pytest.mark.parametrize("options", [(), ("--json",), ("--all",)], ids=" ".join)
+def test_a_program_gets_a_list_to_its_end(
+    api: ScriptedApi, relay: Cli, command: str, path: str, item: Callable[[str], Any], options: tuple[str, ...]
+) -> None:
+    api.on("GET", path, page(*[item(A)] * 200, then="c"), page(item(B)))
+
+    done = relay(command, *options)
+
+    lines = done.stdout.splitlines()
+    assert (len(lines), A in lines[0], B in lines[-1], done.stderr) == (201, True, True, "")
+    assert [asked.query.get("cursor") for asked in api.asked] == [None, ["c"]]
+
+
+@LISTS
+def test_a_list_is_printed_page_by_page(
+    api: ScriptedApi, relay: Cli, command: str, path: str, item: Callable[[str], Any]
+) -> None:
+    api.on("GET", path, page(item(A), then="c"), (503, problem(503, "the database fails")))
+
+    done = relay.process(command)
+
+    assert (done.returncode, done.stdout.count("\n")) == (1, 1)
+
+
+@LISTS
+def test_a_person_gets_a_screenful_and_is_told_that_there_is_more(
+    api: ScriptedApi, relay: Cli, command: str, path: str, item: Callable[[str], Any]
+) -> None:
+    api.on("GET", path, page(*[item(C)] * 51, then="c"), page(*[item(C)] * 51), page(*[item(C)] * 3))
+
+    screen, whole, few = (on_a_terminal(relay, command, *more, err=True) for more in ((), ("--all",), ()))
+
+    assert [asked.query["limit"] for asked in api.asked] == [["51"], ["200"], ["51"]]
+    assert screen.count(C) == 50
+    assert screen.endswith("there are more than these 50: --all shows them\r\n")
+    assert (whole.count(C), few.count(C)) == (51, 3)
+    assert "more" not in whole + few
 
 
 def test_programs_get_tabs_absolute_times_and_no_header(api: ScriptedApi, relay: Cli) -> None:
@@ -219,15 +258,15 @@ def test_explain_prints_the_sentences_or_all_that_is_behind_them(api: ScriptedAp
     assert json.loads(relay("explain", A, "--json").stdout) == told
 
 
-def on_a_terminal(relay: Cli, *arguments: str, **env: str) -> str:
-    """Return what a terminal of 160 columns is sent."""
+def on_a_terminal(relay: Cli, *arguments: str, err: bool = False, **env: str) -> str:
+    """Return what a terminal of 160 columns is sent, with what is said beside the data where `err`."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "relay", *arguments],
         env={**os.environ, "RELAY_URL": relay.api.url, "TERM": "xterm-256color", "COLUMNS": "160", **env},
         stdin=subprocess.DEVNULL,
         stdout=slave,
-        stderr=subprocess.DEVNULL,
+        stderr=slave if err else subprocess.DEVNULL,
     )
     os.close(slave)
     sent = b""
@@ -366,7 +405,7 @@ def test_deliveries_are_listed_with_and_without_ls(api: ScriptedApi, relay: Cli,
 
     done = relay(*command, "--state", "exhausted", "--state", "held", "--watch", "getimg:req-1")
 
-    assert api.asked[-1].query == {"state": ["exhausted", "held"], "watch": [A], "limit": ["50"]}
+    assert api.asked[-1].query == {"state": ["exhausted", "held"], "watch": [A], "limit": ["200"]}
     assert done.stdout == f"dlv_1\tjob.completed\t{A}\tcallback\texhausted\t2\t\tHTTP 410\n"
     assert json.loads(relay(*command, "--json").stdout) == delivery("dlv_1")
 
