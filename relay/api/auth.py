@@ -49,16 +49,25 @@ class CreatedTokens:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.any = False
+        self._number = 0
+
+    @property
+    def any(self) -> bool:
+        """Whether there is one, or may be: one that is being kept counts."""
+        return self._number > 0
 
     async def load(self) -> None:
         """Find out whether there are any."""
-        self.any = bool(await self._store.tokens())
+        self._number = len(await self._store.tokens())
 
     async def add(self, token: Token) -> None:
-        """Keep a new one; from now on the API asks for a token."""
-        self.any = True
-        await self._store.add_token(token)
+        """Keep a new one; from now on the API asks for a token.  Raises StoreError, and then nothing has changed."""
+        self._number += 1
+        try:
+            await self._store.add_token(token)
+        except Exception:  # not where the wait for it was cancelled: it is kept all the same
+            self._number -= 1
+            raise
 
     async def find(self, digest: str) -> Token | None:
         """Return the one with this digest."""

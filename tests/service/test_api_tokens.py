@@ -1,5 +1,6 @@
 """Tokens that are made, used and revoked while the API runs, and the socket that needs none."""
 
+import asyncio
 import os
 import socket
 import stat
@@ -13,7 +14,8 @@ from support.api import ROOT, SHOP, TOKENS, Api, bearer, served
 from relay.api import Listener, build_app
 from relay.api.server import open_local
 from relay.clock import SystemEntropy
-from relay.core.access import Scope, new_token
+from relay.core.access import Scope, Token, new_token
+from relay.core.errors import StoreError
 from relay.core.observation import Observation, Status
 from relay.core.ports import DeliveryFilter
 
@@ -89,6 +91,48 @@ async def test_the_first_token_closes_the_api_to_those_without(api: Api) -> None
 
     assert (await api.call("GET", "/v1/watches"))[0] == 401
     assert (await api.call("GET", "/v1/watches", headers=bearer("rly_first-token")))[0] == 200
+
+
+class SlowStore:
+    """Keeps each token waiting until the test settles it."""
+
+    def __init__(self) -> None:
+        self.settled: list[asyncio.Future[None]] = []
+
+    async def add_token(self, _: Token) -> None:
+        self.settled.append(asyncio.get_running_loop().create_future())
+        await self.settled[-1]
+
+
+async def test_a_token_that_cannot_be_stored_locks_nobody_out(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is being stored, and while another is, the API is closed already."""
+    slow, token = SlowStore(), new_token("rly_first-token", "shop", frozenset({Scope.READ}), now=api.clock.now())
+    monkeypatch.setattr(api.store, "add_token", slow.add_token)
+    adding = [asyncio.ensure_future(api.context.created.add(token)) for _ in range(2)]
+
+    seen = [(await api.call("GET", "/v1/watches"))[0]]
+    for future, added in zip(slow.settled, adding, strict=True):
+        future.set_exception(StoreError("the database failed: database or disk is full"))
+        with pytest.raises(StoreError):
+            await added
+        seen.append((await api.call("GET", "/v1/watches"))[0])
+
+    assert seen == [401, 401, 200]
+
+
+async def test_a_token_whose_storing_nobody_waits_for_any_more_closes_the_api(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is written all the same."""
+    slow, token = SlowStore(), new_token("rly_first-token", "shop", frozenset({Scope.READ}), now=api.clock.now())
+    monkeypatch.setattr(api.store, "add_token", slow.add_token)
+    adding = asyncio.ensure_future(api.context.created.add(token))
+    await asyncio.sleep(0)
+    adding.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await adding
+
+    assert (await api.call("GET", "/v1/watches"))[0] == 401
 
 
 async def test_a_wrong_token_is_refused_even_where_none_is_needed(api: Api) -> None:
