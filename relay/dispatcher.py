@@ -105,7 +105,7 @@ class Dispatcher:
         self._full = False
         """Whether there may be more to claim as soon as any place is free."""
         self._crowded: dict[str, int] = {}
-        """The lanes of which there may be more to claim as soon as there is room, each with its places."""
+        """The lanes of which there may be more to claim as soon as there is room, each with how many are under way."""
         self._looks_at = math.inf
         self._claimed_at = clock.now(), clock.monotonic()
         """Up to when what is due was looked for last, by both clocks."""
@@ -193,7 +193,7 @@ class Dispatcher:
         claimed = self._taken(due)
         self._retrying += sum(outgoing.delivery.attempts > 0 for outgoing in claimed)
         self._full = len(due) == room or self._retrying >= RETRY_CONCURRENCY
-        self._crowded = _crowded(claimed, busy, limits, self._crowded)
+        self._crowded = _crowded(claimed, busy, limits)
         self._busy.update(outgoing.delivery.target.lane for outgoing in claimed)
         return claimed
 
@@ -207,15 +207,20 @@ class Dispatcher:
         taken = [outgoing]
         try:
             try:
-                taken = await self._message(outgoing)
-                message = await self._awake(taken)
-                settled, finding = await self._attempt(message) if message else ([], None)
+                # once: a reload meanwhile must not have it composed by one and settled by another
+                outlet = self._resolve(outgoing.delivery.target)
+                taken = await self._message(outgoing, outlet)
+                message = await self._awake(taken, outlet)
+                settled, finding = await self._attempt(message, outlet) if message else ([], None)
             finally:  # the commit needs no place: those are for requests
                 self._leave(outgoing.delivery)
             if settled:
-                change = await self._store.settle_attempts(settled, finding, self._news(message, settled))
+                news = self._news(message, settled)
+                change = await self._store.settle_attempts(settled, finding, news)
                 if change is not None:
                     self._report_change(outgoing.delivery.target, change)
+                if any(item.targets for item in news):
+                    self.wakeup.set()
                 if any(not settlement.state.final for _, settlement in settled):
                     self._planned(min(settlement.next_attempt_at for _, settlement in settled))
             for item, (attempt, settlement) in zip(message, settled, strict=True):
@@ -234,25 +239,25 @@ class Dispatcher:
         if next_attempt_at - self._clock.now() < self._looks_at - self._clock.monotonic():
             self.wakeup.set()
 
-    async def _message(self, first: Outgoing) -> list[Outgoing]:
+    async def _message(self, first: Outgoing, outlet: Outlet | None) -> list[Outgoing]:
         """Return everything that one message tells of."""
-        outlet = self._resolve(first.delivery.target)
         if outlet is None or outlet.digests is None or not takes_company(first.delivery):
             return [first]
         now = self._clock.now()
         company = await self._store.claim_company(first.delivery, now, until=now + _LEASE_S, limit=MOST_TOLD - 1)
         return [first, *self._taken(company)]
 
-    async def _awake(self, message: Sequence[Outgoing]) -> list[Outgoing]:
+    async def _awake(self, message: Sequence[Outgoing], outlet: Outlet | None) -> list[Outgoing]:
         """Return what may go now; what has to wait for the end of quiet hours is put off until then."""
-        outlet, now = self._resolve(message[0].delivery.target), self._clock.now()
         if outlet is None or outlet.quiet is None:
             return list(message)
+        now = self._clock.now()
         waits = {item.delivery.id: until for item in message if (until := outlet.waits_until(item, now)) is not None}
         if waits:
             await self._store.postpone(waits, now)
             for delivery_id, until in waits.items():
                 log.info("delivery.postponed", delivery_id=delivery_id, until=iso(until))
+            self.wakeup.set()  # where it was to find out whether its destination is back, another has to
         return [item for item in message if item.delivery.id not in waits]
 
     def _leave(self, delivery: Delivery) -> None:
@@ -268,12 +273,11 @@ class Dispatcher:
             self.wakeup.set()
 
     async def _attempt(
-        self, message: Sequence[Outgoing]
+        self, message: Sequence[Outgoing], outlet: Outlet | None
     ) -> tuple[list[tuple[Attempt, Settlement]], Finding | Answered | None]:
         """Send once; return what happened, what it makes of each delivery, and what it tells of the destination."""
         started, started_at = self._clock.monotonic(), self._clock.now()
         target = message[0].delivery.target
-        outlet = self._resolve(target)
         response: Response | None = None
         if outlet is None:
             verdict = Verdict(VerdictKind.RETRY, f'no destination "{target.name}" is configured')
@@ -391,18 +395,20 @@ class Dispatcher:
         )
 
 
-def _crowded(
-    claimed: Sequence[Outgoing], busy: Mapping[str, int], limits: Mapping[str, int], before: Mapping[str, int]
-) -> dict[str, int]:
-    """Return the lanes that had no place left after a claim, each with its places; `busy` were taken before it."""
-    taken = Counter(busy)
-    places = {lane: number for lane, number in before.items() if busy[lane] >= number}
+def _crowded(claimed: Sequence[Outgoing], busy: Mapping[str, int], limits: Mapping[str, int]) -> dict[str, int]:
+    """Return the lanes of which more may be due than a claim found places for, each with how many are under way.
+
+    `busy` were under way before it.  A lane of which it claimed none may have
+    fewer places than when those began, as it has failed since.
+    """
+    taken, places = Counter(busy), dict[str, int]()
     for outgoing in claimed:
         lane = outgoing.delivery.target.lane
         taken[lane] += 1
         failing = (outgoing.failures or 0) >= FAILURES_BEFORE_FEW_PLACES
         places[lane] = limits.get(lane, FAILING_LANE_CONCURRENCY if failing else LANE_CONCURRENCY)
-    return {lane: number for lane, number in places.items() if taken[lane] >= number}
+    fewest = {lane: places.get(lane, limits.get(lane, FAILING_LANE_CONCURRENCY)) for lane in taken}
+    return {lane: number for lane, number in taken.items() if number >= fewest[lane]}
 
 
 def compose(outlet: Outlet, message: Sequence[Outgoing], now: float) -> Request:

@@ -97,13 +97,13 @@ def _early_answer() -> Iterator[None]:
 def _early_settlement() -> Iterator[None]:
     attempt = Dispatcher._attempt
 
-    async def settle_first(self: Dispatcher, message: Any) -> Any:
+    async def settle_first(self: Dispatcher, message: Any, outlet: Any) -> Any:
         now = self._clock.now()
         for item in message:
             made = Attempt(item.delivery.id, 1, item.delivery.trigger, now, 0.0, VerdictKind.DELIVERED)
             settled = Settlement(item.delivery.id, DeliveryState.DELIVERED, now, 1, None, now)
             await self._store.settle_attempt(made, settled)
-        await attempt(self, message)
+        await attempt(self, message, outlet)
         return [], None
 
     with patch.object(Dispatcher, "_attempt", settle_first):

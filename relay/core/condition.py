@@ -46,8 +46,8 @@ class Condition(StrEnum):
     """It wants nothing more: a person has to enable it again."""
 
 
-HOLDING = frozenset({Condition.UNREACHABLE, Condition.DRAINING, Condition.DISABLED})
-"""In these, new deliveries are held."""
+DOWN = frozenset({Condition.UNREACHABLE, Condition.DISABLED})
+"""Once it is in one of these, what is pending is held; what is new, while it is draining, too."""
 
 
 @dataclass(frozen=True, slots=True)

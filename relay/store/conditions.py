@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from relay.core.condition import HOLDING, Change, Condition, Finding, Health, after_attempt, enabled, let_go
+from relay.core.condition import DOWN, Change, Condition, Finding, Health, after_attempt, enabled, let_go
 from relay.core.etiquette import Sign
 from relay.core.event import destination_event
 from relay.store import rows
@@ -21,7 +21,7 @@ def apply_finding(transaction: Transaction, found: Finding) -> Change:
     change = after_attempt(before, found)
     if change.health != before:
         set_health(transaction, target.lane, target.name, change.health)
-    if change.health.condition in HOLDING and before.condition not in HOLDING:
+    if change.health.condition is not before.condition and change.health.condition in DOWN:
         transaction.fetch("hold_lane", lane=target.lane, now=found.at)
     if change.tell is not None:
         event = destination_event(target.name or target.lane, change.tell, change.health, found.at)

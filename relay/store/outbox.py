@@ -51,6 +51,7 @@ def claim_deliveries(
         return []
     found = transaction.fetch(events_of, ids=rows.text([row["event_id"] for row in claimed]))
     events = {row["id"]: rows.event(row) for row in found}
-    failures = dict(map(tuple, transaction.fetch("failures_of_lanes")))
+    lanes = sorted({row["lane"] for row in claimed})
+    failures = dict(map(tuple, transaction.fetch("failures_of_lanes", lanes=rows.text(lanes))))
     outgoing = [Outgoing(rows.delivery(row), events[row["event_id"]], failures.get(row["lane"])) for row in claimed]
     return sorted(outgoing, key=lambda item: item.delivery.next_attempt_at)

@@ -158,8 +158,7 @@ WITH RECURSIVE lanes (lane) AS (
 ),
 due AS (
     SELECT id, next_attempt_at, lane, attempts,
-           row_number() OVER (PARTITION BY deliveries.lane ORDER BY next_attempt_at) AS place,
-           row_number() OVER (PARTITION BY attempts > 0 ORDER BY next_attempt_at) AS turn
+           row_number() OVER (PARTITION BY deliveries.lane ORDER BY next_attempt_at) AS place
     FROM deliveries WHERE id IN (
         SELECT candidate.id FROM lanes JOIN deliveries AS candidate ON candidate.id IN (
             SELECT head.id FROM deliveries AS head
@@ -169,18 +168,22 @@ due AS (
             LIMIT :per_lane
         )
     )
-)
-UPDATE deliveries SET leased_until = :until
-WHERE id IN (
-    SELECT due.id FROM due
+),
+placed AS (
+    SELECT due.id, due.attempts, due.next_attempt_at, due.place + coalesce(busy.value, 0) AS place
+    FROM due
     LEFT JOIN json_each(:busy) AS busy ON busy.key = due.lane
     LEFT JOIN conditions ON conditions.lane = due.lane AND conditions.failures >= :failing_from
     LEFT JOIN json_each(:limits) AS own ON own.key = due.lane
     WHERE due.place <= coalesce(own.value, iif(conditions.lane IS NULL, :per_lane, :per_failing_lane))
                        - coalesce(busy.value, 0)
-      AND (due.attempts = 0 OR due.turn <= :retries)
-    ORDER BY due.place + coalesce(busy.value, 0), due.next_attempt_at
-    LIMIT :limit
+),
+ranked AS (
+    SELECT *, row_number() OVER (PARTITION BY attempts > 0 ORDER BY place, next_attempt_at) AS turn FROM placed
+)
+UPDATE deliveries SET leased_until = :until
+WHERE id IN (
+    SELECT id FROM ranked WHERE attempts = 0 OR turn <= :retries ORDER BY place, next_attempt_at LIMIT :limit
 )
 RETURNING *;
 
@@ -242,6 +245,14 @@ SET next_attempt_at = put_off.until, retry_from = retry_from + (put_off.until - 
     reason = coalesce(reason, 'quiet hours')
 FROM put_off
 WHERE deliveries.id = put_off.id AND state = 'pending';
+
+-- name: probe_another
+-- What was to find out whether its destination is back was put off: the next one that is held shall.
+WITH put_off (id, until, now) AS (VALUES (:id, :until, :now))
+UPDATE conditions
+SET release_at = min(release_at, put_off.now)
+FROM put_off JOIN deliveries ON deliveries.id = put_off.id
+WHERE conditions.lane = deliveries.lane AND condition = 'unreachable';
 
 -- name: next_delivery_due
 SELECT min(due) AS due FROM (
@@ -315,7 +326,7 @@ SELECT conditions.*,
 FROM conditions;
 
 -- name: failures_of_lanes
-SELECT lane, failures FROM conditions;
+SELECT lane, failures FROM conditions WHERE lane IN (SELECT value FROM json_each(:lanes));
 
 -- name: forget_failures
 DELETE FROM conditions WHERE condition = 'working' AND lane IN (VALUES (:lane));
@@ -379,6 +390,13 @@ DELETE FROM watches WHERE id IN (
     LIMIT :limit
 )
 RETURNING id;
+
+-- name: prune_conditions
+-- Hosts that callback URLs led to come and go; destinations of the configuration stay.
+DELETE FROM conditions
+WHERE destination IS NULL AND max(since, failing_since) < :ended_before
+  AND NOT EXISTS (SELECT 1 FROM deliveries WHERE state = 'pending' AND deliveries.lane = conditions.lane)
+  AND NOT EXISTS (SELECT 1 FROM deliveries WHERE state = 'held' AND deliveries.lane = conditions.lane);
 
 -- name: prune_provider_events
 DELETE FROM events WHERE id IN (

@@ -348,7 +348,7 @@ class SqliteStore:
     async def postpone(self, until: Mapping[str, float], now: float) -> None:
         """See Store."""
         waits = [{"id": delivery_id, "until": instant, "now": now} for delivery_id, instant in until.items()]
-        await self._writer.commit(Rows({"postpone_delivery": waits}))
+        await self._writer.commit(Rows({"postpone_delivery": waits, "probe_another": waits}))
 
     async def next_delivery_due(self, after: float) -> float | None:
         """See Store."""
@@ -449,6 +449,7 @@ class SqliteStore:
         """See Store."""
 
         def write(transaction: Transaction) -> int:
+            transaction.fetch("prune_conditions", ended_before=ended_before)
             transaction.fetch("prune_provider_events", ended_before=ended_before, limit=limit)
             return len(transaction.fetch("prune", ended_before=ended_before, limit=limit))
 

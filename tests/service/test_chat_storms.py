@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.doubles import EvenEntropy, ManualClock, Reply, ScriptedTransport
@@ -15,7 +16,7 @@ from relay.core.errors import StoreError
 from relay.core.event import outcome_event
 from relay.core.http import Fault, Request, Response, TransportError
 from relay.core.observation import Job, JobError, Observation, Status
-from relay.core.ports import DeliveryFilter, DeliveryView, Ending, Store
+from relay.core.ports import DeliveryFilter, DeliveryView, Ending, Outgoing, Store
 from relay.core.retry import RetryPolicy
 from relay.core.watch import NewWatch, Target
 from relay.destinations import DiscordDestination, SlackDestination
@@ -118,6 +119,25 @@ async def test_the_first_message_goes_at_once_and_the_storm_behind_it_is_one_mes
     assert [await bench.step(9.9), await bench.step(0.2)] == [0, 1]  # the second window is of ten
 
     assert bench.told() == ["getimg job failed: no GPU", "100 jobs ended: 100 failed", "30 jobs ended: 30 failed"]
+    assert await bench.states(watches) == {DeliveryState.DELIVERED}
+
+
+async def test_a_digest_that_is_under_way_when_a_reload_ends_digests_tells_of_everything_it_settles(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = bench.store.claim_company
+
+    async def reload_meanwhile(*arguments: Any, **options: Any) -> list[Outgoing]:
+        company = await claim(*arguments, **options)
+        bench.outlets["ops"] = Outlet(SLACK, bench.transport)
+        return company
+
+    monkeypatch.setattr(bench.store, "claim_company", reload_meanwhile)
+    watches = await bench.failures(3)
+
+    await bench.step()
+
+    assert bench.told() == ["3 jobs ended: 3 failed"]
     assert await bench.states(watches) == {DeliveryState.DELIVERED}
 
 

@@ -20,7 +20,20 @@ from relay.store.sql import queries
 JOBS = 1000
 HOUR_S = 3600.0
 JOB_IDS = (f"req-{number:08d}" for number in itertools.count())
-SMALL = {"lanes", "due", "busy", "own", "wanted", "told", "made", "settled", "CONSTANT", "json_each", "(subquery)"}
+SMALL = {
+    "lanes",
+    "due",
+    "ranked",
+    "busy",
+    "own",
+    "wanted",
+    "told",
+    "made",
+    "settled",
+    "CONSTANT",
+    "json_each",
+    "(subquery)",
+}
 """What a claim or a call brings along: the lanes there are, and what was asked for or found."""
 
 Statements = list[str]

@@ -5,6 +5,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.daemon import until
@@ -15,7 +16,7 @@ from relay.core.delivery import DeliveryState
 from relay.core.event import outcome_event
 from relay.core.http import Fault, Request, Response, TransportError
 from relay.core.observation import Job, Observation, Status
-from relay.core.ports import DeliveryFilter, DeliveryView, Ending, EventFilter, Store
+from relay.core.ports import DeliveryFilter, DeliveryView, Ending, EventFilter, Outgoing, Store, Wakeup
 from relay.core.retry import RetryPolicy
 from relay.core.routing import Route
 from relay.core.signing import SigningSecret
@@ -50,6 +51,7 @@ class Bench:
         self.transport = ScriptedTransport(lambda request: self.answer(request.url, self.elapsed))
         self.sent_at: list[float] = []
         self.routes = [Route(to=(OPS, SHOP), operators=(OPS, SHOP))]
+        self.policy = RetryPolicy()
         self._watches = 0
         self.restart()
 
@@ -70,7 +72,7 @@ class Bench:
     def _resolve(self, target: Target) -> Outlet:
         url = target.url or f"https://{target.name}.example/"
         signer = SigningSecret.parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-        return Outlet(CallbackDestination(url, [signer], RetryPolicy()), self.transport)
+        return Outlet(CallbackDestination(url, [signer], self.policy), self.transport)
 
     async def outcome(self, *targets: Target) -> str:
         self._watches += 1
@@ -312,6 +314,72 @@ async def test_a_receiver_that_fails_now_and_then_keeps_its_places_while_some_at
     assert await first == 12
     assert await bench.condition(A.lane) is Condition.WORKING
     assert len(await bench.deliveries(DeliveryState.DELIVERED)) == 23
+
+
+class Alarm(ManualClock):
+    """A clock on which no time passes: a loop that waits goes on only when it is woken."""
+
+    async def wait(self, wakeup: Wakeup, seconds: float) -> None:  # type: ignore[override] # as the Protocol has it
+        await wakeup.wait()
+        wakeup.clear()
+
+
+async def sent(bench: Bench, number: int) -> None:
+    """Run the loop until so many requests were sent; nobody but the loop itself wakes it."""
+    running = asyncio.create_task(bench.dispatcher.run())
+    await until(lambda: len(bench.transport.sent) == number, 20)
+    bench.dispatcher.stop()
+    await running
+
+
+async def test_a_lane_that_failed_for_a_moment_is_looked_at_again_as_attempts_there_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three of the first sixteen are turned away for an hour, while the others are under way: few places, then many."""
+    bench.clock = Alarm()
+    bench.restart()
+    no_place, send, claim, turns = (
+        asyncio.Event(),
+        bench.transport.send,
+        bench.store.claim_due_deliveries,
+        itertools.count(),
+    )
+
+    async def turn_away(request: Request, *, timeout_s: float, max_body: int) -> Response:
+        if next(turns) < 3:
+            return Response(503, headers={"retry-after": "3600"})
+        await no_place.wait()
+        return await send(request, timeout_s=timeout_s, max_body=max_body)
+
+    async def look(*arguments: Any, **options: Any) -> list[Outgoing]:
+        claimed = await claim(*arguments, **options)
+        if not claimed:
+            no_place.set()
+        return claimed
+
+    monkeypatch.setattr(bench.transport, "send", turn_away)
+    monkeypatch.setattr(bench.store, "claim_due_deliveries", look)
+    for _ in range(64):
+        await bench.outcome(A)
+
+    await sent(bench, 61)
+
+    assert len(await bench.deliveries(DeliveryState.DELIVERED)) == 61
+
+
+async def test_operators_are_told_at_once_of_a_delivery_that_was_given_up_though_its_receiver_answers(
+    bench: Bench,
+) -> None:
+    bench.clock = Alarm()
+    bench.policy = RetryPolicy(give_up_after_s=0.0)
+    bench.routes[:] = [Route(to=(OPS,), operators=(OPS,))]
+    bench.restart()
+    bench.answer = lambda url, elapsed: Response(200 if "ops" in url else 500)
+    await bench.outcome(A)
+
+    await sent(bench, 2)
+
+    assert [request.url for request in bench.transport.sent] == [A.url, "https://ops.example/"]
 
 
 OUTAGES = {"2 min": 120.0, "10 min": 600.0, "1 h": HOUR, "6 h": 6 * HOUR, "24 h": 24 * HOUR, "71 h": 71 * HOUR}

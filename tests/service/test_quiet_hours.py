@@ -8,7 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from support.doubles import EvenEntropy, ManualClock, PlainDestination, Reply, ScriptedTransport
 
+from relay.core.condition import Finding
 from relay.core.delivery import DeliveryState
+from relay.core.etiquette import Sign
 from relay.core.event import outcome_event
 from relay.core.http import Response
 from relay.core.observation import Job, Observation, Status
@@ -143,3 +145,21 @@ async def test_what_can_wait_does_not_go_along_with_what_cannot(night: Night) ->
     await night.until(MORNING)
     assert len(night.transport.sent) == 2
     assert b"2 jobs ended" in (night.transport.sent[1].body or b"")
+
+
+async def test_what_cannot_wait_is_told_as_soon_as_a_chat_is_back_however_much_that_can_is_held_before_it(
+    night: Night,
+) -> None:
+    await night.until(EVENING)
+    for number in range(5):
+        absent = Finding(OPS, Sign.ABSENT, EVENING + 15 * number, sample=0.0)
+        await night.store.settle_attempts([], absent)
+    for number in range(1, 6):
+        await night.ends(number, Status.COMPLETED)
+    await night.ends(6, Status.FAILED)
+    assert (await night.store.counts()).deliveries == {DeliveryState.HELD: 6}
+
+    await night.until(EVENING + 60 + 30)  # when the first probe goes
+
+    assert (await night.delivery(6)).delivery.state is DeliveryState.DELIVERED
+    assert len(night.transport.sent) == 1

@@ -823,6 +823,22 @@ class TestKeepingHouse:
         assert settled.id not in left
         assert owing.id in left
 
+    async def test_what_is_known_of_a_callback_host_is_forgotten_once_it_is_old_and_owed_nothing(
+        self, store: Store
+    ) -> None:
+        await ended(store)
+        await store.settle_attempts([], failing())
+        await store.settle_attempts([], failing(target=OPS))
+
+        await store.prune(ended_before=NOW + 500, limit=9)
+        assert set(await store.lanes()) == {HOOK.lane, OPS.lane}
+        (outgoing,) = await claim(store)
+        await store.settle_attempt(attempt(outgoing.delivery.id), final(outgoing.delivery.id, DeliveryState.EXHAUSTED))
+        await store.prune(ended_before=NOW + 100, limit=9)
+        assert set(await store.lanes()) == {HOOK.lane, OPS.lane}
+        await store.prune(ended_before=NOW + 500, limit=9)
+        assert set(await store.lanes()) == {OPS.lane}
+
     async def test_counts_tell_what_is_live_and_what_is_owed(self, store: Store) -> None:
         await added(store, new(1), new(2))
         await ended(store, 3)
@@ -1077,6 +1093,17 @@ class TestHealth:
         assert await let_go(store, back + 2) == 2
         assert await store.lanes() == {}
 
+    async def test_another_outage_while_draining_holds_what_was_let_go_of_and_not_tried_yet(self, store: Store) -> None:
+        for number in range(1, 4):
+            await ended(store, number)
+        await outage(store)
+        await store.settle_attempts([], failing(Sign.WORKS, NOW + 200))
+        assert await let_go(store, NOW + 200) == 1
+
+        await store.settle_attempts([], failing(at=NOW + 201))
+
+        assert (await store.counts()).deliveries == {DeliveryState.HELD: 3}
+
     async def test_a_lane_switched_off_is_told_elsewhere_and_waits_for_a_person(self, store: Store) -> None:
         shop = Target("shop", "shop", name="shop")
         await ended(store, targets=(shop,))
@@ -1131,6 +1158,18 @@ class TestHealth:
         await store.settle_attempts([], failing())
         assert len(await claim(store, per_failing_lane=2, until=NOW + 100)) == 3
         assert len(await claim(store, limits={HOOK.lane: 4, OPS.lane: 0}, busy={HOOK.lane: 1}, until=NOW + 100)) == 3
+
+    async def test_retries_that_find_no_place_take_no_turn_of_those_that_do(self, store: Store) -> None:
+        for number in range(1, 4):
+            await ended(store, number)
+        await ended(store, 4, targets=(OPS,))
+        for item in await claim(store):
+            at = NOW + 110 if item.delivery.target == OPS else NOW + 105
+            await store.settle_attempt(attempt(item.delivery.id), pending(item.delivery.id, at))
+
+        claimed = await claim(store, NOW + 200, retries=1, per_lane=2, busy={HOOK.lane: 2})
+
+        assert [item.delivery.target for item in claimed] == [OPS]
 
     async def test_room_is_kept_for_what_was_never_tried(self, store: Store) -> None:
         for number in range(1, 5):
