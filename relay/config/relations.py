@@ -98,7 +98,7 @@ def errors_in(data: Mapping[str, Any], around: Surroundings) -> Iterator[Problem
         unsourced = list(_source_errors(name, provider, given, around))
         yield from unsourced
         yield from _provider_errors(name, provider)
-        if not unsourced:
+        if not unsourced and given & {"preset", "spec"} <= provider.model_fields_set:
             built = build_provider(name, provider, around.folder, around.env)
             for problem in around.examine(built, schedule.detection_lag):
                 told = problem.path[-1] in given - provider.model_fields_set  # it is there, but wrong by itself

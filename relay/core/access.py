@@ -5,7 +5,7 @@ import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from relay.core.duration import parse_duration
+from relay.core.duration import LONGEST_S, parse_duration
 from relay.core.instant import iso, parse_instant
 
 TOKEN_BYTES = 32
@@ -76,6 +76,6 @@ def expiry(text: str, now: float) -> float:
     """Return the instant that "90d" or an RFC 3339 time names; raises ValueError unless it lies ahead."""
     instant = parse_instant(text) if "-" in text else None
     moment = now + parse_duration(text) if instant is None else instant
-    if not now < moment <= now + 100 * 366 * 86400.0:
+    if not now < moment <= now + LONGEST_S:
         raise ValueError("must lie in the future, at most a hundred years ahead")
     return moment

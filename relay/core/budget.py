@@ -6,7 +6,12 @@ The generic cell rate algorithm (ITU-T I.371): one instant is all the state.
 import math
 from dataclasses import dataclass, replace
 
+from relay.core.text import one_line
+
 _BURST_SHARE = 0.1
+
+_LONGEST_TEXT = 20
+"""More than any limit takes; what is longer would not fit a float."""
 
 _TOLERANCE_S = 1e-6
 """More than the rounding of Unix seconds as floats, a quarter of a microsecond."""
@@ -37,8 +42,11 @@ class Rate:
         """
         limit, _, window = text.replace(" ", "").partition("/")
         windows = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-        if not (limit.isascii() and limit.isdigit() and int(limit) > 0 and window in windows):
-            raise ValueError(f'"{text}" is not a rate; write a number per s, m, h or d, as in "60/m"')
+        wellformed = len(text) <= _LONGEST_TEXT and limit.isascii() and limit.isdigit() and window in windows
+        if not wellformed or int(limit) == 0:
+            raise ValueError(
+                f'"{one_line(text, _LONGEST_TEXT)}" is not a rate; write a number per s, m, h or d, as in "60/m"'
+            )
         return cls(int(limit), windows[window])
 
 

@@ -2,6 +2,9 @@
 
 import re
 
+LONGEST_S = 100 * 366 * 86400.0
+"""A hundred years: no setting means more, and every instant that far ahead can be written."""
+
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w)")
 _WHOLE = re.compile(rf"(?:{_PART.pattern})+")

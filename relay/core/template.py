@@ -94,6 +94,10 @@ class Template:
             self._template = environment.from_string(_bounded(tree))
         except TemplateSyntaxError as error:
             raise TemplateInvalid(error.lineno, error.message or "wrong syntax") from None
+        except (RecursionError, SyntaxError):  # SyntaxError: Python's own limit, on what became of it
+            raise TemplateInvalid(1, "it is nested too deeply") from None
+        except ValueError:
+            raise TemplateInvalid(1, "it holds a number of thousands of digits") from None
 
     def render(self, values: Mapping[str, object], limit: int) -> str:
         """Return the text for `values`, of at most `limit` characters; raises TemplateFailed."""

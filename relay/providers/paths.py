@@ -133,13 +133,20 @@ def _compiled(value: object) -> Paths:
     texts = (value,) if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or not texts or not all(isinstance(text, str) for text in texts):
         raise ValueError("must be a JMESPath, or a list of them in order of preference")
-    for text in texts:
-        try:
-            tree = jmespath.compile(text).parsed
-        except exceptions.JMESPathError as error:
-            raise ValueError(f'"{text}" is not a JMESPath: {" ".join(str(error).split())}') from None
-        _check_functions(text, tree)
-    return Paths(tuple(texts))
+    try:
+        for text in texts:
+            _check_functions(text, _parsed(text))
+        return Paths(tuple(texts))
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
+
+
+def _parsed(text: str) -> Mapping[str, Any]:
+    try:
+        tree: Mapping[str, Any] = jmespath.compile(text).parsed
+    except exceptions.JMESPathError as error:
+        raise ValueError(f'"{text}" is not a JMESPath: {" ".join(str(error).split())}') from None
+    return tree
 
 
 def _check_functions(text: str, tree: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from relay.core.budget import Rate
-from relay.core.duration import parse_duration
+from relay.core.duration import LONGEST_S, parse_duration
 from relay.providers.paths import PathList
 
 Meaning = Literal[
@@ -36,7 +36,14 @@ def fold(literal: object) -> str:
 
 
 def _duration(text: str) -> str:
-    parse_duration(text)
+    if parse_duration(text) > LONGEST_S:
+        raise ValueError("is longer than a hundred years")
+    return text
+
+
+def _positive(text: str) -> str:
+    if parse_duration(text) <= 0:
+        raise ValueError("must be longer than 0s")
     return text
 
 
@@ -83,12 +90,15 @@ def _url(text: str) -> str:
 def _pattern(text: str) -> str:
     try:
         re.compile(text)
-    except re.error as error:
+    except (re.error, OverflowError) as error:
         raise ValueError(f'"{text}" is not a regular expression: {error}') from None
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
     return text
 
 
 DurationText = Annotated[str, AfterValidator(_duration)]
+PositiveDurationText = Annotated[DurationText, AfterValidator(_positive)]
 RateText = Annotated[str, AfterValidator(_rate)]
 Template = Annotated[str, AfterValidator(_template)]
 JsonTemplate = Annotated[JsonValue, AfterValidator(_json_template)]
@@ -302,10 +312,10 @@ class Progress(_Part):
 class DefaultValues(_Part):
     """What the configuration may override."""
 
-    typical_duration: DurationText = "60s"
-    min_interval: DurationText = "1s"
-    max_interval: DurationText = "30s"
-    deadline: DurationText = "6h"
+    typical_duration: PositiveDurationText = "60s"
+    min_interval: PositiveDurationText = "1s"
+    max_interval: PositiveDurationText = "30s"
+    deadline: PositiveDurationText = "6h"
     not_found_grace: DurationText = "30s"
     rate: RateText | None = None
     concurrency: int = Field(16, ge=1, le=1000)

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import aiohttp
+import pytest
 from acceptance_world import World
 from support.daemon import RelayProcess, until
 
@@ -92,6 +93,30 @@ async def test_a_wrong_configuration_leaves_the_running_one_in_place(world: Worl
 
     relay.send_signal(signal.SIGHUP)
     await until(lambda: sum(line["event"] == "config.refused" for line in relay.events()) == 2, 10)
+
+
+@pytest.mark.parametrize(
+    ("state", "defaults", "said"),
+    [
+        ("state", 'typical_duration = "0s"', "must be longer than 0s"),
+        ("state", f'rate = "{"9" * 400}/m"', "is not a rate"),
+        ("(" * 1000 + "state" + ")" * 1000, "", "is nested too deeply"),
+    ],
+)
+async def test_a_provider_file_that_cannot_work_leaves_the_daemon_running(
+    world: World, relay: RelayProcess, state: str, defaults: str, said: str
+) -> None:
+    spec = 'title = "Mine"\nbase_url = "http://127.0.0.1:9"\nauth = { type = "none" }\n[poll]\npath = "/{id}"\n'
+    spec += f'[status]\npath = "{state}"\ncompleted = ["done"]\n[defaults]\n{defaults}\n'
+    (world.folder / "mine.toml").write_text(spec)
+    path = world.folder / "config.toml"
+    path.write_text(path.read_text() + '[providers.mine]\nspec = "mine.toml"\n')
+
+    relay.send_signal(signal.SIGHUP)
+
+    await until(lambda: any(line["event"] == "config.refused" for line in relay.events()), 10)
+    assert said in next(line["report"] for line in relay.events() if line["event"] == "config.refused")
+    assert (await watch(relay, world, "getimg", "req-1"))[0] == 201
 
 
 async def test_a_secret_that_cannot_be_read_is_no_configuration_to_take_over(world: World, relay: RelayProcess) -> None:

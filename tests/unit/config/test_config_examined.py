@@ -67,6 +67,14 @@ def test_a_provider_file_that_is_wrong_is_told_where_it_is_named(refuse, tmp_pat
     assert told.startswith("config.toml:2:1: error: mine.toml:1:1: error:")
 
 
+def test_a_source_that_is_wrong_by_itself_is_told_once(refuse):
+    """The table's name is not taken for a preset instead: there may be none, and if there is one, it is not meant."""
+    assert refuse('[providers.mine]\nspec = "a\\u0000b"\n[providers.getimg]\nspec = 3\n') == [
+        "config.toml:2:1: error: \"spec\" should match pattern '^[^\\x00-\\x1f\\x7f]+$'",
+        'config.toml:4:1: error: "spec" should be a valid string',
+    ]
+
+
 def test_asking_more_often_than_the_provider_wants_is_doubted(check):
     """Runway documents 5 s between polls, NanoGPT 25 requests a second."""
     told = check(

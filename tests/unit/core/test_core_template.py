@@ -72,6 +72,9 @@ def test_a_template_is_filled_and_escaped(source: str, text: str) -> None:
         ("{{ 9 ** 9 }}", 1, "pow is not for messages"),
         ("{% set ns.x = 1 %}", 1, "nsref is not for messages"),
         ("x" * (SOURCE_LIMIT + 1), 1, "it is longer than 8192 characters"),
+        ("{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}", 1, "it is nested too deeply"),
+        ("{{ 1" + "+1" * 210 + " }}", 1, "it is nested too deeply"),
+        ("{{ " + "9" * 5000 + " }}", 1, "it holds a number of thousands of digits"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(source: str, line: int, message: str) -> None:
