@@ -145,13 +145,14 @@ class Engine:
                 fresh = await asyncio.to_thread(load_settings, self.settings.path)
                 config.ensure_signing_secret(fresh.callbacks.signing.secret, self._ground.entropy.bytes)
                 plan = await self._plan(fresh)
+                found = config.changes(self.settings, fresh)
+                left = {name: (await self._ground.store.demand(name)).watches for name in found.providers.removed}
             except RelayError as error:
-                self._refused = True
-                self._ground.metrics.config_refused()
-                _log.error("config.refused", report=str(error))
+                self._note_refused(str(error))
                 raise
-            found = config.changes(self.settings, fresh)
-            left = {name: (await self._ground.store.demand(name)).watches for name in found.providers.removed}
+            except Exception as error:  # a bug about what is new must not end what runs
+                self._note_refused(repr(error), exc_info=error)
+                raise RelayError(f"relay fails to take it over: {error!r}") from error
             self._adopt(plan)
         _log.info("config.reloaded", **asdict(found))
         for warning in fresh.warnings:
@@ -227,6 +228,11 @@ class Engine:
     def _note_loaded(self) -> None:
         self._loaded_at, self._refused = self._ground.clock.now(), False
         self._ground.metrics.config_loaded(self._loaded_at)
+
+    def _note_refused(self, report: str, **more: object) -> None:
+        self._refused = True
+        self._ground.metrics.config_refused()
+        _log.error("config.refused", report=report, **more)
 
     def _exchange_pollers(self, plan: _Plan) -> list[Poller]:
         """Stop the pollers of accounts that are gone, teach those that stay, and return new ones, not yet running.
