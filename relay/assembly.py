@@ -59,6 +59,7 @@ def _account(settings: Config, provider: config.Provider, mask: SecretMask) -> A
         following=following(provider, defaults, settings.schedule.detection_lag_s),
         read_secrets=_secret_reader(provider.secrets, mask),
         concurrency=provider.concurrency or defaults.concurrency,
+        deadline_s=provider.deadline_s or parse_duration(defaults.deadline),
         rate=provider.rate or (Rate.parse(defaults.rate) if defaults.rate else None),
     )
 
@@ -73,15 +74,7 @@ def _secret_reader(secrets: Mapping[str, config.Secret], mask: SecretMask) -> Ca
     return read
 
 
-def deadline_s(settings: Config, name: str) -> float:
-    """Return how long a watch of a provider lasts where it does not say itself."""
-    provider = settings.providers[name]
-    if provider.deadline_s is not None:
-        return provider.deadline_s
-    return parse_duration(blueprint(provider.preset, provider.spec).defaults.deadline)
-
-
-def followed(settings: Config, pollers: Mapping[str, Poller]) -> dict[str, Followed]:
+def followed(pollers: Mapping[str, Poller]) -> dict[str, Followed]:
     """Return the providers as the API needs them."""
     return {
         name: Followed(
@@ -89,7 +82,7 @@ def followed(settings: Config, pollers: Mapping[str, Poller]) -> dict[str, Follo
             following=poller.account.following,
             expectations=poller.experience,
             rate=poller.account.rate,
-            deadline_s=deadline_s(settings, name),
+            deadline_s=poller.account.deadline_s,
             wake=poller.wakeup.set,
             planned=poller.planned,
         )

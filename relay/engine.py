@@ -291,7 +291,7 @@ class Engine:
             health=self.health,
             ends=self._ends,
             news=self._news,
-            providers=assembly.followed(settings, self.pollers),
+            providers=assembly.followed(self.pollers),
             routes=plan.routes,
             destinations=assembly.named_destinations(settings, plan.resolve, ground.clock),
             callback_target=assembly.callback_checker(settings, plan.foresight),

@@ -21,13 +21,15 @@ class Account:
     """A provider reached with one credential.
 
     `read_secrets` reads the credential anew at each call and raises RelayError
-    where it cannot.
+    where it cannot.  `deadline_s` is how long a watch lasts where it does not say
+    itself.
     """
 
     provider: Provider
     following: Following
     read_secrets: Callable[[], Mapping[str, str]]
     concurrency: int
+    deadline_s: float
     rate: Rate | None = None
 
     @property

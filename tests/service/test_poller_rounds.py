@@ -56,7 +56,7 @@ class Bench:
         self.transport = ScriptedTransport(self._answer)
         self.ended: list[str] = []
         self.keys = iter(f"key-{n}" for n in range(1, 99))
-        options = {"concurrency": 4, "rate": None} | account
+        options = {"concurrency": 4, "deadline_s": 600.0, "rate": None} | account
         self.account = Account(PlainProvider(), FOLLOWING, lambda: {"api_key": next(self.keys)}, **options)  # type: ignore[arg-type]
         self.poller = self.new_poller()
         self.clock.advance(60)
@@ -211,7 +211,7 @@ async def test_another_rate_and_concurrency_hold_from_the_next_claim_on(bench: B
 async def test_an_unreadable_key_ends_no_watch(bench: Bench) -> None:
     watch_id = await bench.watch("a", says("completed"))
     bench.keys = iter(())
-    bench.account = Account(PlainProvider(), FOLLOWING, _unreadable, concurrency=4)
+    bench.account = Account(PlainProvider(), FOLLOWING, _unreadable, concurrency=4, deadline_s=600.0)
     bench.poller = bench.new_poller()
 
     await bench.step(10)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -73,3 +74,21 @@ async def test_a_database_that_fails_meanwhile_is_a_refusal(daemon: Daemon, monk
 
     assert [line["report"] for line in told if line["event"] == "config.refused"] == ["the disk is gone"]
     assert daemon.engine.pollers.keys() == {"mine"}
+
+
+async def test_a_provider_file_that_changes_during_a_reload_is_not_read_again(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the loops go by and what the API tells of it come from one reading."""
+    spec = daemon.engine.settings.path.parent / "mine.toml"
+    spec.write_text(MINE.replace("1h", "2h"))
+    routes = assembly.routes
+
+    def meanwhile(settings: Any) -> Any:
+        spec.write_text("half of a fi")
+        return routes(settings)
+
+    monkeypatch.setattr(assembly, "routes", meanwhile)
+    await daemon.engine.reload()
+
+    assert daemon.engine.context.providers["mine"].deadline_s == 7200.0
