@@ -9,7 +9,7 @@ import structlog
 
 from relay import assembly, config, log
 from relay.api import Context, CreatedTokens, Vitals
-from relay.config import Changes, Config
+from relay.config import Changes, Config, ConfigInvalid, Listen
 from relay.core.address import AddressPolicy
 from relay.core.condition import Condition
 from relay.core.errors import RelayError
@@ -71,6 +71,7 @@ class Engine:
     settings: Config
     dispatcher: Dispatcher
     context: Context
+    _listen: Listen
 
     def __init__(self, ground: Ground, stack: AsyncExitStack, tasks: asyncio.TaskGroup) -> None:
         self.pollers: dict[str, Poller] = {}
@@ -94,6 +95,7 @@ class Engine:
         await self._created.load()
         ground = self._ground
         self.settings, self._heartbeat_url = settings, plan.heartbeat_url
+        self._listen = settings.server.listen
         self.dispatcher = Dispatcher(
             store=ground.store,
             resolve=plan.resolve,
@@ -143,6 +145,7 @@ class Engine:
         async with self._reloading:
             try:
                 fresh = await asyncio.to_thread(load_settings, self.settings.path)
+                self._refuse_exposure(fresh)
                 config.ensure_signing_secret(fresh.callbacks.signing.secret, self._ground.entropy.bytes)
                 plan = await self._plan(fresh)
                 found = config.changes(self.settings, fresh)
@@ -163,6 +166,18 @@ class Engine:
         if found.needs_restart:
             _log.warning("config.deferred", keys=found.needs_restart, until="a restart")
         return found
+
+    def _refuse_exposure(self, fresh: Config) -> None:
+        """Raise ConfigInvalid where the last token would go while others than this machine can still connect.
+
+        The file is sound by itself: it holds from the next start on where it
+        listens, and whose tokens are in its database.
+        """
+        if not (fresh.auth.tokens or self._created.any or self._listen.loopback):
+            raise ConfigInvalid(
+                f"{fresh.path}: error: without tokens relay listens on this machine only, but it listens on "
+                f"{self._listen.host} until it is started again: keep a token until then"
+            )
 
     async def measure(self) -> Vitals:
         """Return how everything is now, and bring the gauges up to date with it."""
@@ -299,7 +314,7 @@ class Engine:
             wake_dispatcher=self.dispatcher.wakeup.set,
             tokens=settings.auth.tokens,
             created=self._created,
-            listen_host=settings.server.listen.host,
+            listen_host=self._listen.host,
             rate=settings.server.rate,
             reload=self.reload,
             measure=self.measure,
