@@ -162,13 +162,21 @@ def default_url(env: Mapping[str, str] = os.environ) -> str:
         return env["RELAY_URL"]
     named = env.get("RELAY_CONFIG")
     for place in [Path(named)] if named else [Path("config.toml"), places.CONFIGURATION]:
-        if place.is_file():
+        if _may_be_there(place):
             server = _server_settings(place, env)
             sockets = (folder / server.get("socket", _SOCKET) for folder in _socket_folders(place))
-            usable = (path for path in sockets if path.is_socket() and os.access(path, os.W_OK))
+            usable = (path for path in sockets if os.access(path, os.W_OK) and path.is_socket())
             listening = f"http://{server['listen']}" if "listen" in server else DEFAULT_URL
             return next((f"unix:{path.absolute()}" for path in usable), listening)
     return DEFAULT_URL
+
+
+def _may_be_there(place: Path) -> bool:
+    """Tell whether a configuration is there, or in a folder that this user may not enter."""
+    try:
+        return place.is_file()
+    except OSError:
+        return True
 
 
 def _socket_folders(config: Path) -> list[Path]:

@@ -84,10 +84,13 @@ def restore(source: Path, config_path: Path | None) -> int:
 def check(config_path: Path | None) -> int:
     """Read the whole database and tell what is wrong with it; exits with 1 where something is.
 
+    A database that this user may not read is not looked at, and says nothing of
+    its health: that is 1 as well.
+
     \b
     Examples:
-      relay db check || relay db restore /var/backups/relay.db
-      relay db check --config /etc/relay/config.toml
+      sudo relay db check
+      relay db check --config /srv/relay/config.toml
     """
     from relay.store import upkeep
 

@@ -153,12 +153,17 @@ def _mend_secret(secret: "Secret") -> str:
 
 
 def _database(path: Path) -> Iterator[Finding]:
+    from relay.core.errors import StoreForbidden
     from relay.store import upkeep
 
-    if not path.exists():
-        yield Finding(Level.OK, "database", f"{path} is made at the first start")
-    else:
-        yield from _database_file(path, upkeep.problems(path))
+    try:
+        if _is_absent(path):
+            yield Finding(Level.OK, "database", f"{path} is made at the first start")
+        else:
+            yield from _database_file(path, upkeep.problems(path))
+    except StoreForbidden as error:
+        yield Finding(Level.FAIL, "database", str(error), _mend_access(path))
+        return
     folder = next((parent for parent in path.parents if parent.is_dir()), Path("/"))
     if not os.access(folder, os.W_OK):
         yield Finding(Level.FAIL, "disk", f"{folder} cannot be written", f"chown -R relay {folder}")
@@ -175,6 +180,21 @@ def _database(path: Path) -> Iterator[Finding]:
             f"SQLite needs a local disk, not {kind}",
             'write [store] url = "sqlite:////LOCAL/relay.db"',
         )
+
+
+def _is_absent(path: Path) -> bool:
+    """Tell whether nothing is there; where this user may not look, something may be."""
+    try:
+        return not path.exists()
+    except OSError:
+        return False
+
+
+def _mend_access(path: Path) -> str:
+    """Return what lets this user read a database; one that may enter its folder is taken for relay's own."""
+    if os.geteuid() != 0 and not os.access(path.parent, os.W_OK | os.X_OK):
+        return "sudo relay doctor"
+    return f"chown --reference={path.parent} {path} && chmod 600 {path}"
 
 
 def _database_file(path: Path, problems: list[str]) -> Iterator[Finding]:

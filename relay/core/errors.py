@@ -48,5 +48,9 @@ class StoreUnusable(StoreError):
     """The database cannot be opened: it is newer than this version, damaged, or in use."""
 
 
+class StoreForbidden(StoreUnusable):
+    """The system does not let this user at the database; how that is, nobody knows."""
+
+
 class TooMuch(StoreError):
     """Looking through the database took longer than a list may; the message says what to do."""

@@ -35,7 +35,8 @@ class FileLock:
             make_file(self._path, database if database.exists() else database.parent)
             self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
-            raise StoreUnusable(f"cannot open {self._path}: {error.strerror}") from error
+            advice = "; relay has to own it and its folder" if isinstance(error, PermissionError) else ""
+            raise StoreUnusable(f"cannot open {self._path}: {error.strerror}{advice}") from error
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -109,10 +110,7 @@ def _make_writable(path: Path) -> None:
 
 def _refusal(path: Path, error: sqlite3.Error | OSError) -> str:
     """Return why a database cannot be used, with what mends it: damage is one cause among others."""
-    if isinstance(error, OSError):
-        name, words = errno.errorcode.get(error.errno or 0, ""), error.strerror
-    else:
-        name, words = getattr(error, "sqlite_errorname", ""), str(error)
+    name, words = _error_name(error), getattr(error, "strerror", None) or str(error)
     if name.startswith(_FULL):
         return f"{path} cannot be written: {words}; make room on its disk"
     if name.startswith(_READ_ONLY):
@@ -120,6 +118,17 @@ def _refusal(path: Path, error: sqlite3.Error | OSError) -> str:
     if name.startswith(_HELD):
         return f"{path} cannot be opened: {words}; another program holds it"
     return f"{path} cannot be opened: {words}; restore it from a backup or move it away"
+
+
+def is_forbidden(error: sqlite3.Error | OSError) -> bool:
+    """Tell whether an error says that this user may not do that, and nothing of the database itself."""
+    return _error_name(error).startswith(_READ_ONLY)
+
+
+def _error_name(error: sqlite3.Error | OSError) -> str:
+    if isinstance(error, OSError):
+        return errno.errorcode.get(error.errno or 0, "")
+    return getattr(error, "sqlite_errorname", "")
 
 
 async def _check(connection: Connection, path: Path) -> None:

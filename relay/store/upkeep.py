@@ -12,9 +12,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from relay.core.errors import StoreUnusable
+from relay.core.errors import StoreForbidden, StoreUnusable
 from relay.ownership import hand_over
-from relay.store.opening import APPLICATION_ID, FileLock, refuse_torn_log
+from relay.store.opening import APPLICATION_ID, FileLock, is_forbidden, refuse_torn_log
 from relay.store.sql import schema_steps
 
 _BUSY_TIMEOUT_S = 10.0
@@ -48,9 +48,9 @@ def backup(database: Path, target: Path) -> int:
     The copy is complete and sound, readable for its owner only, or not there at
     all.  Raises StoreUnusable.
     """
-    if target.exists():
-        raise StoreUnusable(f"{target} is there already; name a new file")
     try:
+        if target.exists():
+            raise StoreUnusable(f"{target} is there already; name a new file")
         with _copying_to(target) as copy:
             _copy(database, copy)
             found = _found(copy, _faults)
@@ -118,7 +118,10 @@ def _copying_to(target: Path) -> Iterator[Path]:
 
 
 def problems(database: Path) -> list[str]:
-    """Return everything that is wrong with a database: not relay's, newer, damaged, inconsistent."""
+    """Return everything that is wrong with a database: not relay's, newer, damaged, inconsistent.
+
+    Raises StoreForbidden where this user may not read it.
+    """
     return _found(database, _faults) or _found(database, _inconsistencies)
 
 
@@ -126,6 +129,8 @@ def _found(database: Path, look: Callable[[sqlite3.Connection], Iterator[str]]) 
     try:
         with _reading(database) as connection:
             return list(look(connection))
+    except StoreForbidden:
+        raise
     except StoreUnusable as error:
         return [str(error)]
     except sqlite3.Error as error:
@@ -208,12 +213,18 @@ def stats(database: Path) -> Stats:
 
 @contextmanager
 def _reading(database: Path) -> Iterator[sqlite3.Connection]:
-    if not database.is_file():
-        raise StoreUnusable(f"there is no database at {database}")
-    refuse_torn_log(database)
-    address = f"{database.absolute().as_uri()}?mode=ro"
-    with closing(sqlite3.connect(address, uri=True, timeout=_BUSY_TIMEOUT_S)) as connection:
-        yield connection
+    try:
+        if not database.is_file():
+            raise StoreUnusable(f"there is no database at {database}")
+        refuse_torn_log(database)
+        address = f"{database.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True, timeout=_BUSY_TIMEOUT_S)) as connection:
+            yield connection
+    except (OSError, sqlite3.Error) as error:
+        if not is_forbidden(error):
+            raise
+        advice = "the user that relay runs as has to own it; anyone else asks by sudo"
+        raise StoreForbidden(f"{database} cannot be read by this user: {_words(error)}; {advice}") from error
 
 
 def _number(connection: sqlite3.Connection, statement: str) -> int:

@@ -1,9 +1,12 @@
 """Where the command line looks for the daemon."""
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from support.modes import UNPRIVILEGED, heeds_modes
 
 from relay import places
 from relay.cli.client import checked_url, default_url, delivery_path, watch_path
@@ -66,6 +69,25 @@ def test_the_service_is_found_by_its_socket_from_the_folder_of_its_configuration
     with socket.socket(socket.AF_UNIX) as opened:
         opened.bind(str(path))
         assert default_url({}) == f"unix:{path}"
+
+
+@heeds_modes
+def test_where_the_service_lets_nobody_in_it_is_asked_at_its_address(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib; from relay import places; from relay.cli.client import default_url;"
+        "here = pathlib.Path(sys.argv[1]); places.CONFIGURATION = here / 'etc/config.toml';"
+        "places.STATE = places.RUNTIME = here / 'closed'; print(default_url({}))"
+    )
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/config.toml").write_text("")
+    (tmp_path / "closed").mkdir(0o000)
+    command = [*UNPRIVILEGED, sys.executable, "-c", code, str(tmp_path)]
+
+    found = [subprocess.run(command, capture_output=True, text=True, check=True).stdout]
+    (tmp_path / "etc").chmod(0o000)
+    found.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    assert found == ["http://127.0.0.1:8377\n"] * 2
 
 
 def test_the_configuration_of_the_folder_names_the_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

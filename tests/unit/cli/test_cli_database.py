@@ -5,10 +5,12 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from support.modes import UNPRIVILEGED, heeds_modes
 
 from relay import places
 from relay.cli import cli
@@ -25,9 +27,9 @@ async def config(tmp_path: Path) -> Path:
     return path
 
 
-def relay(*arguments: str, config: Path) -> "subprocess.CompletedProcess[str]":
+def relay(*arguments: str, config: Path, launcher: Sequence[str] = ()) -> "subprocess.CompletedProcess[str]":
     done = subprocess.run(
-        [sys.executable, "-m", "relay", *arguments, "--config", str(config)],
+        [*launcher, sys.executable, "-m", "relay", *arguments, "--config", str(config)],
         env={**os.environ, "KEY": "k"}, capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert "Traceback" not in done.stderr
@@ -89,6 +91,65 @@ def test_a_damaged_database_is_told_with_the_way_out(config: Path) -> None:
     assert done.returncode == 1
     assert "error: " in done.stderr
     assert "relay db restore PATH" in done.stderr
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Iterator[Path]:
+    """A folder with a database that only root may enter."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    (tmp_path / "relay.db").rename(folder / "relay.db")
+    folder.chmod(0o000)
+    yield folder
+    folder.chmod(0o700)
+
+
+@heeds_modes
+@pytest.mark.parametrize("arguments", [("check",), ("backup",), ("stats",), ("restore", "copy.db")])
+def test_a_database_in_a_folder_that_is_closed_is_told_in_a_sentence(
+    config: Path, closed: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    (config.parent / "copy.db").touch()
+    monkeypatch.setenv("STATE_DIRECTORY", str(closed))
+
+    done = relay("db", *arguments, config=config, launcher=UNPRIVILEGED)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: ")
+
+
+@heeds_modes
+def test_the_doctor_goes_on_where_it_may_not_look_at_the_database(
+    config: Path, closed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(closed))
+
+    done = relay("doctor", "--json", config=config, launcher=UNPRIVILEGED)
+
+    found = {item["subject"]: item for item in map(json.loads, done.stdout.splitlines())}
+    assert (done.returncode, found["database"]["level"]) == (1, "FAIL")
+    assert found["database"]["detail"].startswith(f"{closed}/relay.db cannot be read by this user: Permission denied;")
+    assert {"service", "daemon"} <= found.keys()
+
+
+@heeds_modes
+@pytest.mark.parametrize("mode", [0o000, 0o200])
+def test_a_database_that_may_not_be_read_is_not_to_be_replaced_by_a_backup(config: Path, mode: int) -> None:
+    database = config.parent / "relay.db"
+    database.chmod(mode)
+
+    checked = relay("db", "check", config=config, launcher=UNPRIVILEGED)
+    doctored = relay("doctor", "--json", config=config, launcher=UNPRIVILEGED)
+
+    assert checked.returncode == 1
+    assert f"error: {database} cannot be read by this user" in checked.stderr
+    assert "the user that relay runs as has to own it; anyone else asks by sudo" in checked.stderr
+    assert "restore" not in checked.stderr + doctored.stdout
+    (found,) = (item for item in map(json.loads, doctored.stdout.splitlines()) if item["subject"] == "database")
+    assert (found["level"], found["mend"]) == (
+        "FAIL",
+        f"chown --reference={config.parent} {database} && chmod 600 {database}",
+    )
 
 
 def test_numbers_are_for_people_and_programs(config: Path) -> None:
