@@ -4,12 +4,14 @@ Commands are imported when they are asked for, so that `relay` starts fast.
 """
 
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 import click
 from click.shell_completion import CompletionItem
 
 from relay import __version__
+from relay.cli import streams
 from relay.cli.exit_codes import ExitCode, of_problem
 from relay.cli.failures import ApiError, NothingMatched, Unreachable
 from relay.cli.groups import Group
@@ -118,37 +120,56 @@ def cli(ctx: click.Context, url: str | None, token_file: str | None, token: str 
 
 def main() -> None:
     """Run the command line; turn what went wrong into a sentence and an exit code."""
+    streams.prepare()
+    try:
+        code = _run()
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads has seen enough
+        code = ExitCode.ERROR
+        streams.let_go()
+    except OSError as error:
+        code = ExitCode.ERROR
+        _tell(f"{error.filename or 'input or output failed'}: {error.strerror or error}")
+        streams.let_go()
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
         code = cli.main(standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else ExitCode.OK)
+        return code if isinstance(code, int) else ExitCode.OK
     except click.Abort:
-        sys.exit(ExitCode.INTERRUPTED)
+        return ExitCode.INTERRUPTED
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
-        sys.exit(ExitCode.USAGE)
+        return ExitCode.USAGE
     except click.UsageError as error:
         _tell(error.format_message(), f"{error.ctx.command_path} --help tells more" if error.ctx else None)
-        sys.exit(ExitCode.USAGE)
+        return ExitCode.USAGE
     except click.ClickException as error:
         _tell(error.format_message())
-        sys.exit(ExitCode.ERROR)
+        return ExitCode.ERROR
+    except (UnicodeEncodeError, UnicodeDecodeError):
+        _tell("an argument, or what was read, is no text in UTF-8")
+        return ExitCode.USAGE
     except NothingMatched as error:
         _tell(str(error))
-        sys.exit(ExitCode.NOT_FOUND)
+        return ExitCode.NOT_FOUND
     except Unreachable as error:
         _tell(str(error), "start it with: relay serve --config FILE")
-        sys.exit(ExitCode.UNREACHABLE)
+        return ExitCode.UNREACHABLE
     except ApiError as error:
         _tell(str(error), "give a token: RELAY_TOKEN=rly_..., or --token-file FILE" if error.status == 401 else None)
-        sys.exit(of_problem(error.status))
+        return of_problem(error.status)
     except RelayError as error:
-        sys.exit(_foreseen(error))
+        return _foreseen(error)
 
 
 def _tell(sentence: str, hint: str | None = None) -> None:
     from relay.cli.output import error
 
-    error(sentence, hint)
+    with suppress(OSError):  # then the exit code has to do
+        error(sentence, hint)
 
 
 def _foreseen(error: Exception) -> ExitCode:

@@ -80,7 +80,7 @@ class Client:
             connection.request(method, target, body=data, headers=headers)
             answer = connection.getresponse()
             text = answer.read()
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, UnicodeError, http.client.HTTPException) as error:  # a name may be none that DNS has
             raise Unreachable(f"no relay answers at {self.url} ({error})") from error
         finally:
             connection.close()

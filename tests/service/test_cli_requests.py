@@ -575,3 +575,62 @@ def test_a_reader_that_has_seen_enough_ends_the_list_quietly(api: ScriptedApi, r
     assert process.stderr.read() == b""
     process.stderr.close()
     assert process.wait(timeout=30) == 1
+
+
+def in_a_shell(relay: Cli, line: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    """Run a line of a shell in which `relay` is the command line."""
+    script = f'relay() {{ "{sys.executable}" -m relay "$@"; }}\n{line}'
+    env = {**os.environ, "RELAY_URL": relay.api.url, **env}
+    return subprocess.run(["sh", "-c", script], env=env, capture_output=True, text=True, timeout=30, check=False)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("relay ls --json > /dev/full", "No space left on device"),
+        ("relay --help > /dev/full", "No space left on device"),
+        ("relay ls >&-", "Bad file descriptor"),
+        ("relay --version >&-", "Bad file descriptor"),
+        ("relay rm - <&-", "Bad file descriptor"),
+    ],
+)
+def test_a_stream_that_cannot_be_used_is_a_sentence(api: ScriptedApi, relay: Cli, line: str, said: str) -> None:
+    api.on("GET", "/v1/watches", page(watch_document(A, "queued")))
+
+    done = in_a_shell(relay, line)
+
+    assert (done.returncode, done.stderr) == (1, f"error: input or output failed: {said}\n")
+
+
+@pytest.mark.parametrize("line", ["relay ls 2>/dev/full", "relay ls 2>&-"])
+def test_where_nothing_can_be_said_the_exit_code_tells(relay: Cli, line: str) -> None:
+    assert in_a_shell(relay, line, RELAY_URL="http://127.0.0.1:9").returncode == 69
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "relay show \"$(printf 'acme:\\377')\"",
+        "relay ls --provider \"$(printf '\\377')\"",
+        "printf '\\377' | PYTHONUTF8=0 PYTHONIOENCODING=utf-8 relay rm -",
+    ],
+)
+def test_what_is_no_text_is_a_wrong_use(relay: Cli, line: str) -> None:
+    done = in_a_shell(relay, line)
+
+    assert (done.returncode, done.stderr) == (2, "error: an argument, or what was read, is no text in UTF-8\n")
+
+
+def test_what_a_terminal_cannot_show_is_escaped(api: ScriptedApi, relay: Cli) -> None:
+    api.on("GET", "/v1/watches", page(watch_document(A, "queued", job_id="→ 猫")))
+
+    done = in_a_shell(relay, "relay ls", PYTHONIOENCODING="latin-1")
+
+    assert done.returncode == 0
+    assert "\\u2192 \\u732b" in done.stdout
+
+
+def test_a_name_that_no_resolver_takes_is_unreachable(relay: Cli) -> None:
+    done = relay.process("--url", f"http://{'a' * 70}.example", "ls")
+
+    assert (done.returncode, "no relay answers" in done.stderr) == (69, True)
