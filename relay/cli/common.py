@@ -20,10 +20,13 @@ _TOKEN = re.compile(r"[!-~]+")
 """What an HTTP header can carry of a token: visible ASCII."""
 
 
+CONFIG_FILE = click.Path(path_type=Path, readable=False)
+"""One that cannot be read is a wrong configuration, 78, and no wrong use."""
+
 CONFIG_OPTION = click.option(
     "--config",
     "config_path",
-    type=click.Path(path_type=Path),
+    type=CONFIG_FILE,
     help="The file; else $RELAY_CONFIG, ./config.toml or /etc/relay/config.toml.",
 )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from relay.cli import output
-from relay.cli.common import pairs
+from relay.cli.common import CONFIG_FILE, pairs
 from relay.cli.exit_codes import ExitCode
 from relay.cli.groups import Group
 from relay.core.text import clean
@@ -152,7 +152,7 @@ def new(sample: Any, title: str, base_url: str) -> int:
 @click.option("--body", type=click.File("rb"), help="Interpret this body instead of asking; - for stdin.")
 @click.option("--http", "code", type=int, default=200, show_default=True, help="The HTTP code that came with it.")
 @click.option("--header", "headers", multiple=True, metavar="K=V", help="A header that came with it.")
-@click.option("--config", "config_path", type=click.Path(path_type=Path), help="The configuration, for a real poll.")
+@click.option("--config", "config_path", type=CONFIG_FILE, help="The configuration, for a real poll.")
 def test(
     provider: str,
     job_id: str | None,

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import click
 
 from relay.cli import output
-from relay.cli.common import seconds
+from relay.cli.common import CONFIG_FILE, seconds
 from relay.cli.exit_codes import ExitCode
 from relay.core.duration import format_duration
 from relay.core.instant import parse_instant
@@ -65,7 +65,7 @@ def _instant(ctx: click.Context, param: click.Parameter, text: str | None) -> fl
               help="A file with the secret; the current one first, then those being exchanged.")  # fmt: skip
 @click.option("--secret-env", "variables", multiple=True, metavar="NAME", help="A variable with the secret.")
 @click.option("--secret", "texts", multiple=True, help="The secret itself; others on this machine may see it.")
-@click.option("--config", type=click.Path(path_type=Path), help="Take the secrets that this configuration signs with.")
+@click.option("--config", type=CONFIG_FILE, help="Take the secrets that this configuration signs with.")
 @click.option("--destination", metavar="NAME", help="Those of a destination of the configuration.")
 @click.option("--at", callback=_instant, metavar="TIME", help="When the message arrived; else now.")
 @click.option("--tolerance", callback=seconds, default="5m", show_default=True, help="How old it may be, or ahead.")

@@ -170,6 +170,27 @@ def test_a_wrong_configuration_is_78_whatever_was_asked(config: Path, arguments:
     assert 'config.toml:1:2: error: unknown key "nonsense"' in done.stderr
 
 
+@heeds_modes
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("serve",),
+        ("config", "check"),
+        ("db", "check"),
+        ("token", "ls"),
+        ("providers", "test", "getimg", "--id", "req-1"),
+        ("verify", "-H", "webhook-id: dlv_1", "--body", os.devnull),
+    ],
+)
+def test_a_configuration_that_may_not_be_read_is_78_too(config: Path, arguments: tuple[str, ...]) -> None:
+    config.chmod(0o000)
+
+    done = relay(*arguments, config=config, launcher=UNPRIVILEGED)
+
+    assert done.returncode == 78
+    assert done.stderr.endswith(f"{config}: error: cannot be read: Permission denied\n")
+
+
 def test_settings_are_a_json_object_a_line(config: Path) -> None:
     lines = relay("config", "show", "--json", config=config).stdout.splitlines()
 
