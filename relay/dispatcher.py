@@ -423,7 +423,9 @@ async def send(outlet: Outlet, request: Request, clock: Clock) -> tuple[Response
     try:
         answer = await outlet.transport.send(request, timeout_s=ATTEMPT_TIMEOUT_S, max_body=MAX_RESPONSE_BYTES)
     except TransportError as error:
-        return None, Verdict(VerdictKind.RETRY, str(error), sign=_SIGNS.get(error.fault, Sign.ABSENT))
+        if error.unread is None:
+            return None, Verdict(VerdictKind.RETRY, str(error), sign=_SIGNS.get(error.fault, Sign.ABSENT))
+        answer = error.unread
     response = without_echo(answer, request)
     verdict = outlet.destination.verdict(response, clock.now(), plain=request.plain)
     return response, replace(verdict, reason=verdict.reason or request.doubt)

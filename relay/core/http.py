@@ -34,7 +34,7 @@ class Request:
 class Response:
     """An answer; header names are in lower case.
 
-    `complete` is False where the body was cut at the limit of its caller.
+    `complete` is False where the body was cut at the limit of its caller, or could not be unpacked.
     """
 
     status: int
@@ -63,12 +63,16 @@ class Fault(StrEnum):
 
 
 class TransportError(RelayError):
-    """A request got no answer."""
+    """A request got no answer.
 
-    def __init__(self, fault: Fault, detail: str) -> None:
+    `unread` is what came where only the body cannot be unpacked, for those to whom the status says enough.
+    """
+
+    def __init__(self, fault: Fault, detail: str, unread: Response | None = None) -> None:
         super().__init__(f"{fault}: {detail}")
         self.fault = fault
         self.detail = detail
+        self.unread = unread
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:

@@ -10,10 +10,10 @@ from yarl import URL
 
 from relay import __version__
 from relay.core.address import AddressPolicy
-from relay.core.http import Request, Response
+from relay.core.http import Fault, Request, Response, TransportError
 from relay.core.ports import Clock, Transport
 from relay.transport.egress import Egress, ProxiedTransport
-from relay.transport.faults import BadEncoding, classified
+from relay.transport.faults import classified
 from relay.transport.guard import Guard, connecting_to
 from relay.transport.patience import ImpatientConnector
 
@@ -23,6 +23,10 @@ _LOOKUPS = 32
 _CHUNK = 65536
 USER_AGENT = f"status-relay/{__version__} (+https://pypi.org/project/status-relay/)"
 """Receivers such as Discord turn away the default names of HTTP libraries (error 40333)."""
+
+
+class _BadEncoding(Exception):
+    """A body is not what its Content-Encoding says."""
 
 
 class HttpTransport:
@@ -53,14 +57,13 @@ class HttpTransport:
             allow_redirects=False,
             timeout=_patience(timeout_s),
         ) as answer:
-            body, complete = await _read_capped(answer, max_body)
-            return Response(
-                status=answer.status,
-                headers={name.lower(): value for name, value in answer.headers.items()},
-                body=body,
-                complete=complete,
-                elapsed_s=self._clock.monotonic() - started,
-            )
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            try:
+                body, complete = await _read_capped(answer, max_body)
+            except _BadEncoding as error:
+                unread = Response(answer.status, headers, complete=False, elapsed_s=self._clock.monotonic() - started)
+                raise TransportError(Fault.PROTOCOL, str(error), unread) from error
+            return Response(answer.status, headers, body, complete, self._clock.monotonic() - started)
 
 
 @asynccontextmanager
@@ -114,7 +117,7 @@ def _patience(timeout_s: float) -> aiohttp.ClientTimeout:
 async def _read_capped(answer: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:
     """Return the body, at most `limit` bytes of it, and whether that is all.
 
-    A body compressed against our wish is unpacked within the same limit.
+    A body compressed against our wish is unpacked within the same limit; one that is empty needs no unpacking.
     """
     encoding = answer.headers.get("Content-Encoding", "identity").lower()
     if encoding == "identity" and answer.content.is_eof() and answer.content.total_bytes <= limit:
@@ -126,12 +129,12 @@ async def _read_capped(answer: aiohttp.ClientResponse, limit: int) -> tuple[byte
         try:
             body += unpack.decompress(chunk, room) if unpack else chunk[:room]
         except zlib.error as error:
-            raise BadEncoding(f"the body is not {encoding}") from error
+            raise _BadEncoding(f"the body is not {encoding}") from error
         if len(body) > limit:
             answer.close()
             return bytes(body[:limit]), False
         if unpack and unpack.eof:  # what follows it is nothing, however much there is
             break
-    if unpack and not unpack.eof:
-        raise BadEncoding(f"the {encoding} body is cut short")
+    if unpack and not unpack.eof and answer.content.total_bytes:
+        raise _BadEncoding(f"the {encoding} body is cut short")
     return bytes(body), True

@@ -8,7 +8,7 @@ from yarl import URL
 from relay.core.address import host_name, lists
 from relay.core.echo import without_echo
 from relay.core.headers import basic_authorization
-from relay.core.http import Request, Response
+from relay.core.http import Request, Response, TransportError
 from relay.core.ports import Transport
 from relay.transport.faults import classified
 from relay.transport.guard import Guard
@@ -64,5 +64,9 @@ class ProxiedTransport:
                 await self._guard.vouch(host)
                 answer = await self._proxied.send(request, timeout_s=timeout_s, max_body=max_body)
                 return without_echo(answer, self._egress.login)
+        except TransportError as error:
+            if error.unread is not None:
+                error.unread = without_echo(error.unread, self._egress.login)
+            raise
         except (OSError, ValueError) as error:
             raise classified(error, timeout_s) from error

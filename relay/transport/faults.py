@@ -32,10 +32,6 @@ class ForbiddenAddress(OSError):
     """The address guard refused to connect."""
 
 
-class BadEncoding(aiohttp.ClientError):
-    """A body is not what its Content-Encoding says."""
-
-
 def classified(error: Exception, timeout_s: float, proxy: str | None = None) -> TransportError:
     """Return what kept the answer away, in words free of URLs; `proxy` is the host of the proxy on the way."""
     by_proxy = _of_proxy(error, proxy) if proxy is not None else None

@@ -91,6 +91,13 @@ async def test_a_proxy_that_repeats_its_password_does_not_make_relay_tell_it(pro
     assert isinstance(outcome, Response)
     assert outcome.body == b"bad login ***, which is ***"
 
+    seen.refusal = http(b"no gzip", "Content-Encoding: gzip", "Location: /?login=relay:s3c@crt", status="302 Found")
+    outcome = await send(Egress(url.replace("//", "//relay:s3c%40crt@")), "http://hook.invalid/a")
+
+    assert isinstance(outcome, TransportError)
+    assert outcome.unread is not None
+    assert outcome.unread.headers["location"] == "/?login=***"
+
 
 async def test_https_is_tunnelled_and_its_certificate_checked_by_relay(proxy: tuple[Proxy, str]) -> None:
     seen, url = proxy

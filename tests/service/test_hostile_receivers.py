@@ -247,6 +247,13 @@ CASES = [
         DELIVERED,
         None,
     ),
+    Case("says gzip of what is none", answering(http(b"ok", "Content-Encoding: gzip")), DELIVERED, None),
+    Case(
+        "fails, and says gzip of what is none",
+        answering(http(b"no", "Content-Encoding: gzip", status="503 No")),
+        RETRY,
+        "HTTP 503",
+    ),
     Case(
         "redirects to loopback",
         hang,

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import zlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -90,6 +91,32 @@ async def test_a_compressed_answer_is_unpacked_within_the_limit(client: Transpor
         response = await client.send(Request("GET", url), timeout_s=5, max_body=1000)
 
     assert (response.body, response.complete) == (b"0" * 1000, False)
+
+
+@pytest.mark.parametrize("status", ["200 OK", "204 No Content", "304 Not Modified"])
+async def test_a_body_that_is_empty_needs_no_unpacking(client: Transport, status: str) -> None:
+    async with server(answering(http(b"", "Content-Encoding: gzip", status=status))) as url:
+        response = await client.send(Request("GET", url), timeout_s=5, max_body=1000)
+
+    assert (response.status, response.body, response.complete) == (int(status[:3]), b"", True)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"ok", gzip.compress(b'{"a":1}')[:-9], zlib.compress(b"ok")[2:-4]],
+    ids=["plain", "cut short", "raw deflate"],
+)
+async def test_a_body_that_cannot_be_unpacked_is_an_error_that_still_tells_the_status(
+    client: Transport, body: bytes
+) -> None:
+    with pytest.raises(TransportError) as caught:
+        async with server(answering(http(body, "Content-Encoding: gzip", "Retry-After: 7", status="429 Slow"))) as url:
+            await client.send(Request("GET", url), timeout_s=5, max_body=1000)
+
+    unread = caught.value.unread
+    assert caught.value.fault is Fault.PROTOCOL
+    assert unread is not None
+    assert (unread.status, unread.headers["retry-after"], unread.body, unread.complete) == (429, "7", b"", False)
 
 
 async def test_a_dripping_server_meets_the_total_timeout(client: Transport) -> None:
