@@ -15,12 +15,13 @@ from relay.core.ports import Clock, Transport
 from relay.transport.egress import Egress, ProxiedTransport
 from relay.transport.faults import classified
 from relay.transport.guard import Guard, connecting_to
-from relay.transport.patience import ImpatientConnector
+from relay.transport.patience import MOST_HEAD, ImpatientConnector
 
 _CONNECT_TIMEOUT_S = 10.0
 _NAME_CACHE_S = 30
 _LOOKUPS = 32
 _CHUNK = 65536
+_MOST_HEADERS = 1000
 USER_AGENT = f"status-relay/{__version__} (+https://pypi.org/project/status-relay/)"
 """Receivers such as Discord turn away the default names of HTTP libraries (error 40333)."""
 
@@ -104,6 +105,9 @@ def _session(guard: Guard, connections: int, egress: Egress | None = None) -> ai
         headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
+        max_line_size=MOST_HEAD,
+        max_field_size=MOST_HEAD,
+        max_headers=_MOST_HEADERS,
         trust_env=False,
         proxy=egress.location if egress else None,
     )

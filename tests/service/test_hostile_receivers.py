@@ -232,6 +232,12 @@ CASES = [
     ),
     Case("sends a header without end", endless(b"HTTP/1.1 200 OK\r\nX-Long: ", b"x" * 65536), RETRY, "protocol: "),
     Case("sends headers without end", endless(b"HTTP/1.1 200 OK\r\n", b"X-Many: 1\r\n" * 5000), RETRY, "protocol: "),
+    Case(
+        "sends long headers without end",
+        endless(b"HTTP/1.1 200 OK\r\n", (b"X-Long: " + b"x" * 50_000 + b"\r\n") * 4),
+        RETRY,
+        "protocol: ",
+    ),
     Case("sends hints without end", endless(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 50), RETRY, "protocol: "),
     Case("drips hints without end", drip(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"), RETRY, TIMED_OUT),
     Case("sends a gzip bomb", answering(http(BOMB, "Content-Encoding: gzip")), DELIVERED, None),

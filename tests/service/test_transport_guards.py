@@ -119,6 +119,17 @@ async def test_a_body_that_cannot_be_unpacked_is_an_error_that_still_tells_the_s
     assert (unread.status, unread.headers["retry-after"], unread.body, unread.complete) == (429, "7", b"", False)
 
 
+async def test_headers_may_be_long_or_many_but_not_both(client: Transport) -> None:
+    long = [f"Content-Security-Policy: {'x' * 40_000}"]
+    many = [f"X-{number}: {number}" for number in range(500)]
+    both = [f"X-{number}: {'x' * 9000}" for number in range(500)]
+    for headers in (long, many):
+        async with server(answering(http(b"{}", *headers))) as url:
+            assert (await client.send(Request("GET", url), timeout_s=5, max_body=1000)).status == 200
+    async with server(answering(http(b"{}", *both))) as url:
+        assert await fault(client, url) is Fault.PROTOCOL
+
+
 async def test_a_dripping_server_meets_the_total_timeout(client: Transport) -> None:
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
