@@ -95,7 +95,7 @@ def after_answer(standing: Standing, answer: Answer, *, asked_at: float, now: fl
     """Return how a credential stands after one more answer, which arrived at `now`.
 
     It shows no more than that the credential worked at `asked_at`: a slow one may
-    have been given before others were refused.
+    have been given before others were refused, and is no recovery from that.
     """
     if not isinstance(answer, Trouble) or answer.kind in (TroubleKind.MISSING, TroubleKind.REFUSED):
         return _working(standing, asked_at, now)
@@ -114,6 +114,8 @@ def _working(standing: Standing, asked_at: float, now: float) -> Change:
     worked_at = max(standing.worked_at, asked_at)
     if standing.footing is Footing.WORKING:
         return Change(Standing(since=standing.since, rest_until=standing.rest_until, worked_at=worked_at))
+    if standing.footing is not Footing.UNREACHABLE and asked_at < standing.since:
+        return Change(replace(standing, worked_at=worked_at))
     return Change(Standing(since=now, worked_at=worked_at), tell="provider.recovered")
 
 

@@ -183,6 +183,25 @@ def test_a_slow_answer_to_an_earlier_question_makes_no_403_the_jobs(slow: Answer
     assert attributed(change.standing, FORBIDDEN, asked_before=NOW - 10).kind is TroubleKind.UNAUTHORIZED
 
 
+@pytest.mark.parametrize("slow", WELL)
+@pytest.mark.parametrize("footing", [Footing.UNAUTHORIZED, Footing.QUOTA_EXHAUSTED])
+def test_a_slow_answer_to_a_question_from_before_a_refusal_is_no_recovery(footing: Footing, slow: Answer) -> None:
+    """The credential was good when it was asked with; an answer to what is asked since tells that it is again."""
+    refused = replace(WORKS, footing=footing, since=NOW - 1, rest_until=NOW + 4, rests=1, detail="HTTP 401")
+
+    late = after_answer(refused, slow, asked_at=NOW - 20, now=NOW, sample=0.0)
+    probe = after_answer(late.standing, slow, asked_at=NOW + 4, now=NOW + 6, sample=0.0)
+
+    assert late == Change(replace(refused, worked_at=NOW - 20))
+    assert probe == Change(Standing(since=NOW + 6, worked_at=NOW + 4), tell="provider.recovered")
+
+
+def test_a_provider_that_answers_at_all_can_be_reached_again() -> None:
+    away = replace(WORKS, footing=Footing.UNREACHABLE, since=NOW - 1, rest_until=NOW + 4, rests=1)
+
+    assert after_answer(away, SEEN, asked_at=NOW - 20, now=NOW, sample=0.0).tell == "provider.recovered"
+
+
 @pytest.mark.parametrize("answer", [*WELL, KEYLESS, DOWN])
 def test_every_other_answer_concerns_its_watch_as_it_is(answer: Answer) -> None:
     assert attributed(WORKS, answer, asked_before=0.0) is answer
