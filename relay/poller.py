@@ -16,7 +16,7 @@ from relay.core.outlook import Contention
 from relay.core.ports import Clock, Ending, Entropy, Store, Transport
 from relay.core.routing import Route, operator_targets, overdue_targets, routed_targets
 from relay.core.schedule import contention
-from relay.core.standing import Footing, Standing, after_answer, attributed, set_back
+from relay.core.standing import Change, Footing, Standing, after_answer, attributed, set_back
 from relay.core.watch import Continue, End, Watch, decide
 from relay.experience import Experience
 from relay.inquiry import POLL_TIMEOUT_S, Account, Inquiry
@@ -84,6 +84,8 @@ class Poller:
         self._unwritten: list[Continue] = []
         self._writing = False
         self._standing = Standing()
+        self._minding = asyncio.Lock()
+        """Held while what an answer means for the credential is drawn and stored: the next one goes by it."""
         self._warned: set[str] = set()
         self._stopping = False
 
@@ -321,28 +323,35 @@ class Poller:
         """Draw the consequences that go beyond the one watch; return the answer as it concerns that."""
         if isinstance(answer, Observation):
             self._warn_unknown(watch, answer)
-        before = self._standing
-        change = after_answer(before, answer, asked_at=asked_at, now=now, sample=self._entropy.sample())
-        self._standing = standing = change.standing
-        if standing.footing is Footing.UNAUTHORIZED:
-            self._inquiry.forget_credential()
-        if change.tell is not None or standing.rest_until != before.rest_until:
-            event = provider_event(self.account.name, change.tell, standing, now) if change.tell else None
-            targets = operator_targets(change.tell, self._routes, self.account.name) if change.tell else ()
-            try:
-                await self._store.record_standing(self.account.name, standing, event, targets, now)
-            except StoreError:  # the next answer tells it again
-                self._standing = before
-                raise
-            self._log.warning(
-                change.tell or "credential.rested",
-                footing=str(standing.footing),
-                rest_s=round(max(standing.rest_until - now, 0.0), 1),
-                detail=standing.detail,
-            )
-            if event is not None:
-                self._on_event()
+        async with self._minding:
+            before = self._standing
+            change = after_answer(before, answer, asked_at=asked_at, now=now, sample=self._entropy.sample())
+            self._standing = standing = change.standing
+            if standing.footing is Footing.UNAUTHORIZED:
+                self._inquiry.forget_credential()
+            if change.tell is not None or standing.rest_until != before.rest_until:
+                try:
+                    await self._tell_standing(change, now)
+                except StoreError:  # the next answer tells it again
+                    if self._standing is standing:
+                        self._standing = before
+                    raise
         return attributed(standing, answer, asked_before=watch.last_poll_at or watch.created_at)
+
+    async def _tell_standing(self, change: Change, now: float) -> None:
+        """Store how the credential stands from now on, with the news of it where it is some; raises StoreError."""
+        standing = change.standing
+        event = provider_event(self.account.name, change.tell, standing, now) if change.tell else None
+        targets = operator_targets(change.tell, self._routes, self.account.name) if change.tell else ()
+        await self._store.record_standing(self.account.name, standing, event, targets, now)
+        self._log.warning(
+            change.tell or "credential.rested",
+            footing=str(standing.footing),
+            rest_s=round(max(standing.rest_until - now, 0.0), 1),
+            detail=standing.detail,
+        )
+        if event is not None:
+            self._on_event()
 
     def _warn_unknown(self, watch: Watch, seen: Observation) -> None:
         literal = seen.provider_status or ""

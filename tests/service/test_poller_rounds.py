@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -374,6 +375,29 @@ async def told(bench: Bench) -> list[str]:
         bench.clock.now(), until=9e9, limit=99, per_lane=99, per_failing_lane=99, retries=99, limits={}, busy={}
     )
     return [item.event.type for item in claimed if item.event.watch_id is None]
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_a_refusal_that_could_not_be_stored_is_told_by_one_that_came_meanwhile(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four polls are refused at once, and the commit of the first fails while the others are answered."""
+    for number in range(4):
+        await bench.watch(f"j{number}", Response(401))
+    record, failures = bench.store.record_standing, [StoreError("the disk is full")]
+
+    async def once(*change: Any) -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+        if failures:
+            raise failures.pop()
+        await record(*change)
+
+    monkeypatch.setattr(bench.store, "record_standing", once)
+    await bench.step()
+
+    assert await told(bench) == ["provider.unauthorized"]
+    assert bench.poller.account.name in await bench.store.standings()
 
 
 async def test_a_refused_key_is_told_once_probed_by_one_poll_and_its_return_told_too(bench: Bench) -> None:
