@@ -123,7 +123,7 @@ class Poller:
             self.wakeup.set()
 
     def stop(self) -> None:
-        """Claim no more; `run` returns when what is under way is done."""
+        """Claim no more, and give back what is not asked about yet; `run` returns when what is under way is done."""
         self._stopping = True
         self.wakeup.set()
 
@@ -134,6 +134,7 @@ class Poller:
         async with asyncio.TaskGroup() as polls:
             while not self._stopping:
                 await self._clock.wait(self.wakeup, await self._round(polls))
+            await self._give_back()
 
     async def run_once(self) -> int:
         """Poll everything that is due and allowed now; return how many polls that were."""
@@ -242,7 +243,7 @@ class Poller:
     async def _work(self, polls: asyncio.TaskGroup) -> None:
         """Follow one watch after the other as long as any is claimed and this slot stands."""
         try:
-            while self._queue and self._asking <= self.account.concurrency:
+            while self._queue and not self._stopping and self._asking <= self.account.concurrency:
                 watch = self._queue.popleft()
                 self._call_for_more()
                 await self._follow(watch)
@@ -252,6 +253,17 @@ class Poller:
         finally:
             self._asking -= 1
             self._call_for_more()
+
+    async def _give_back(self) -> None:
+        """Release what is claimed and will not be asked about: whoever follows the account next need not wait."""
+        left = [watch.id for watch in self._queue]
+        self._queue.clear()
+        self._following.difference_update(left)
+        try:
+            if left:
+                await self._store.release_watches(left)
+        except StoreError as error:
+            self._log.warning("leases.kept", until="they run out", error=str(error))
 
     @property
     def _ahead(self) -> int:
@@ -265,9 +277,8 @@ class Poller:
     async def _follow(self, watch: Watch) -> None:
         settled = True
         try:
-            if not self._stopping:
-                began = self._clock.monotonic()
-                settled = await self._settle(watch, await self._poll(watch), began)
+            began = self._clock.monotonic()
+            settled = await self._settle(watch, await self._poll(watch), began)
         except Exception as error:  # noqa: BLE001 - a boundary: a bug about one watch must not stop the others
             self._failed(error, watch.id)
         if settled:

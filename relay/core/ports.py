@@ -303,6 +303,10 @@ class Store(Protocol):
         """Lease up to `limit` live watches that are due, the longest overdue first."""
         ...
 
+    async def release_watches(self, watch_ids: Sequence[str]) -> None:
+        """Return claimed watches unpolled: they are due as they were."""
+        ...
+
     async def record_polls(self, transitions: Sequence[Continue], now: float) -> None:
         """Write what polls that were not the last told, and release the leases."""
         ...

@@ -448,6 +448,10 @@ SET release_at = max(release_at - :seconds, 0), since = max(since - :seconds, 0)
 -- name: set_back_heartbeat
 UPDATE heartbeat SET at = at - :seconds;
 
+-- name: release_watches
+UPDATE watches SET leased_until = 0
+WHERE id IN (SELECT value FROM json_each(:ids)) AND finalized_at IS NULL;
+
 -- name: release_watch_leases
 UPDATE watches SET leased_until = 0 WHERE finalized_at IS NULL AND leased_until > 0;
 

@@ -206,6 +206,11 @@ class SqliteStore:
         claimed = [rows.watch(row) for row in await self._writer.commit(write)]
         return sorted(claimed, key=lambda watch: watch.next_poll_at)
 
+    async def release_watches(self, watch_ids: Sequence[str]) -> None:
+        """See Store."""
+        ids = rows.text(watch_ids)
+        await self._writer.commit(lambda transaction: transaction.fetch("release_watches", ids=ids))
+
     async def record_polls(self, transitions: Sequence[Continue], now: float) -> None:
         """See Store."""
         columns = [rows.poll_columns(transition, now) for transition in transitions]

@@ -327,6 +327,37 @@ async def test_no_more_requests_are_under_way_than_there_are_slots_also_where_th
     assert len(bench.transport.sent) == 8
 
 
+async def test_what_a_stopped_poller_had_queued_is_the_next_ones_at_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A provider is taken out of the configuration and put back; what was asked already is asked to the end."""
+    bench = Bench(store, concurrency=1)
+    for number in range(2):
+        await bench.watch(f"j{number}", says("running"))
+    gate = gated(bench)
+
+    async def woken(wakeup: asyncio.Event, _seconds: float) -> None:
+        await wakeup.wait()
+        wakeup.clear()
+
+    monkeypatch.setattr(bench.clock, "wait", woken)
+    running = asyncio.create_task(bench.poller.run())
+    await until(lambda: gate.waiting > 0, 5)
+    assert bench.poller.under_way == 2
+
+    bench.poller.stop()
+    await until(lambda: bench.poller.under_way == 1, 5)
+    bench.poller = bench.new_poller()
+    bench.clock.advance(4)
+    round_ = asyncio.create_task(bench.step())
+    await until(lambda: gate.waiting == 2, 5)
+    gate.open.set()
+
+    assert await round_ == 1
+    await running
+    assert [(await store.watch(f"plain:j{number}")).watch.polls for number in range(2)] == [1, 1]
+
+
 async def test_polls_that_wait_for_their_commit_keep_no_other_from_being_asked(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -283,6 +283,17 @@ class TestPolling:
 
         assert len(await store.claim_due_watches("getimg", NOW + 6, until=NOW + 65, limit=9)) == 1
 
+    async def test_watches_that_are_given_back_are_due_at_once_and_no_others(self, store: Store) -> None:
+        """One that has ended meanwhile stays ended."""
+        first, _, third = await added(store, new(1), new(2), new(3))
+        await store.claim_due_watches("getimg", NOW + 5, until=NOW + 65, limit=9)
+        await store.finalize_watch(ending(third), NOW + 5)
+
+        await store.release_watches([first.id, third.id])
+
+        again = await store.claim_due_watches("getimg", NOW + 6, until=NOW + 65, limit=9)
+        assert [watch.id for watch in again] == [first.id]
+
     async def test_what_is_scheduled_is_brought_forward_with_a_clock_that_was_set_back(self, store: Store) -> None:
         """Due in 60 s by the old clock, due in 60 s by the new one; a lease and a rest end when they would have."""
         await added(store, new(1, next_poll_at=NOW + 60), new(2))
