@@ -23,7 +23,13 @@ MAX_PAGE = 500
 _MAX_DEADLINE_S = 366 * 86400.0
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-Key = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Key = Annotated[
+    str,
+    StringConstraints(
+        min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]+$"
+    ),
+]
+"""What stands for itself wherever it is shown: nothing that `relay.core.text` takes out."""
 Value = Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00]*$")]
 CallbackUrl = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
 ModelT = TypeVar("ModelT", bound=BaseModel)

@@ -92,8 +92,7 @@ def show(ctx: click.Context, delivery_id: str, as_json: bool) -> int:
         output.json_line(item)
         return ExitCode.OK
     for name in ("id", "event_type", "watch_id", "destination", "state", "next_attempt_at", "reason"):
-        if item[name]:
-            click.echo(f"{name.replace('_', ' '):<18}{one_line(str(item[name]), output.WHOLE)}")
+        output.field(name.replace("_", " "), item[name])
     output.table(("attempt", "started", "took", "http", "verdict", "why"), map(_attempt_row, item["attempts"]))
     return ExitCode.OK
 

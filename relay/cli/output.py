@@ -52,6 +52,12 @@ def json_line(value: object) -> None:
     click.echo(json.dumps(value))
 
 
+def field(name: str, value: object) -> None:
+    """Print one thing of many that are told of something, where there is anything to tell."""
+    if value not in (None, ""):
+        click.echo(f"{one_line(name, WHOLE):<17} {one_line(str(value), WHOLE)}")
+
+
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print rows: a table for a terminal, tab-separated without a header otherwise."""
     if not sys.stdout.isatty():

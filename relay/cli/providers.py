@@ -14,7 +14,7 @@ from relay.cli import output
 from relay.cli.common import CONFIG_FILE, pairs
 from relay.cli.exit_codes import ExitCode
 from relay.cli.groups import Group
-from relay.core.text import clean
+from relay.core.text import clean, one_line
 
 if TYPE_CHECKING:
     from relay.core.http import Response
@@ -244,9 +244,9 @@ async def _poll_once(provider: str, job: "Job", config_path: Path | None) -> int
 
 
 def _tell_request(request: Any, mask: Any) -> None:
-    output.say(mask(f"> {request.method} {request.url}"))
+    output.say(one_line(mask(f"> {request.method} {request.url}"), output.WHOLE))
     for name, value in request.headers.items():
-        output.say(mask(f"> {name}: {value}"))
+        output.say(one_line(mask(f"> {name}: {value}"), output.WHOLE))
 
 
 def _spec_or_none(described: "Path | str") -> "ProviderSpec | None":
@@ -265,10 +265,10 @@ def _tell(meaning: Any, spec: "ProviderSpec | None", response: "Response") -> in
     from relay.providers import explain
 
     for sentence in explain(spec, response) if spec else ():
-        output.say(sentence)
+        output.say(one_line(sentence, output.WHOLE))
     if isinstance(meaning, Request):
         output.say("a second request would fetch the result:")
-        click.echo(f"{meaning.method} {meaning.url}")
+        click.echo(one_line(f"{meaning.method} {meaning.url}", output.WHOLE))
         return ExitCode.OK
     shown = {key: value for key, value in asdict(meaning).items() if key != "raw"}
     click.echo(json.dumps(shown, indent=2))

@@ -42,12 +42,12 @@ def _details(client: Any) -> dict[str, Any]:
     try:
         return dict(client.get("/v1/status"))
     except ApiError as error:
-        output.say(f"no more without a token that may read: {error}")
+        output.say(one_line(f"no more without a token that may read: {error}"))
         return {}
 
 
 def _tell(found: dict[str, Any]) -> None:
-    click.echo(found["status"])
+    click.echo(one_line(found["status"]))
     for name, check in found["checks"].items():
         _line(name, "ok" if check["ok"] else str(check["detail"]))
     if "version" in found:
@@ -74,4 +74,4 @@ def _counted(numbers: dict[str, int], nothing: str) -> str:
 
 
 def _line(name: str, text: str) -> None:
-    click.echo(f"  {name:<20}{one_line(text)}")
+    click.echo(f"  {one_line(name):<19} {one_line(text)}")

@@ -16,6 +16,7 @@ from relay.cli.common import CONFIG_OPTION, NothingMatched, client_of
 from relay.cli.exit_codes import ExitCode
 from relay.cli.groups import Group
 from relay.core.ports import Store
+from relay.core.text import one_line
 
 T = TypeVar("T")
 _SCOPES = ("watch", "read", "admin")
@@ -86,7 +87,8 @@ def create(
         return ExitCode.OK
     click.echo(made["token"])
     until = f"until {made['expires_at']}" if made["expires_at"] else "until revoked"
-    output.say(f"{made['id']} of {made['name']} may {', '.join(made['scopes'])}, {until}; it is not shown again")
+    told = f"{made['id']} of {made['name']} may {', '.join(made['scopes'])}, {until}; it is not shown again"
+    output.say(one_line(told, output.WHOLE))
     return ExitCode.OK
 
 

@@ -174,7 +174,7 @@ def show(ctx: click.Context, reference: str, as_json: bool) -> int:
     for name, value in (watch.get("cost") or {}).items():
         _line(f"cost.{name}", value)
     for name, value in watch["metadata"].items():
-        _line(f"metadata.{name}", value)
+        output.field(f"metadata.{name}", value)
     for delivery in deliveries:
         tries = f"{delivery['attempts']} attempts"
         _line("delivery", f"{delivery['id']} to {delivery['destination']}: {delivery['state']}, {tries}")
@@ -209,8 +209,7 @@ def explain(ctx: click.Context, reference: str, as_json: bool) -> int:
 
 
 def _line(name: str, value: object) -> None:
-    if value not in (None, ""):
-        click.echo(f"{name.replace('_', ' '):<18}{one_line(str(value), output.WHOLE)}")
+    output.field(name.replace("_", " "), value)
 
 
 @click.command()

@@ -7,9 +7,11 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 from support.api import ROOT, SHOP, TOKENS, Api, bearer, served
 
 from relay import __version__
+from relay.api.requests import Key
 from relay.config import Changes
 from relay.core.condition import Finding
 from relay.core.delivery import Attempt, DeliveryState, Settlement, Trigger, VerdictKind
@@ -18,6 +20,7 @@ from relay.core.etiquette import Sign
 from relay.core.observation import OUTCOMES, JobError, Observation, Output, Status
 from relay.core.ports import DeliveryFilter, WatchView
 from relay.core.standing import Footing, Standing
+from relay.core.text import clean
 from relay.core.watch import Target
 from relay.health import STALE_AFTER_S
 from relay.store import sqlite
@@ -120,6 +123,7 @@ class TestAdding:
             ({"deadline": "-5m"}, "deadline"),
             ({"deadline": "2001-01-01T00:00:00Z"}, "deadline"),
             ({"metadata": {"a": 1}}, "metadata.a"),
+            ({"metadata": {"\u009b31mRED\u202e": "x"}}, "metadata.\u009b31mRED\u202e"),
             ({"params": ["x"]}, "params"),
         ],
     )
@@ -174,6 +178,23 @@ class TestAdding:
         assert [item["status"] for item in results] == [201, 422, 200]
         assert results[0]["id"] == results[2]["id"]
         assert await api.stored() == 1
+
+
+def test_a_key_is_one_line_of_what_may_be_printed() -> None:
+    keys = TypeAdapter(Key)
+    characters = [chr(number) for number in range(0x10000)]
+
+    refused = {character for character in characters if not _is_key(keys, character)}
+
+    assert refused == {character for character in characters if clean(f"a{character}b") == "ab"} | set("\t\n")
+
+
+def _is_key(keys: TypeAdapter[str], text: str) -> bool:
+    try:
+        keys.validate_python(text)
+    except ValidationError:
+        return False
+    return True
 
 
 class TestReading:

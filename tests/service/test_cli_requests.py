@@ -339,6 +339,24 @@ def test_a_whole_id_is_taken_at_its_word_and_shown_with_its_deliveries(api: Scri
     assert json.loads(relay("show", A, "--json").stdout)["deliveries"] == [delivery("dlv_1")]
 
 
+def test_keys_of_metadata_are_shown_as_they_are_but_for_what_a_terminal_would_obey(
+    api: ScriptedApi, relay: Cli
+) -> None:
+    long = "k" * 40
+    metadata = {"customer_id": "42", "\u009b31mRED\u009b0m\u202e": "x", long: "value"}
+    api.on("GET", f"/v1/watches/{A}", (200, watch_document(A, "running", metadata=metadata)))
+    api.on("GET", "/v1/deliveries", page())
+
+    lines = relay("show", A).stdout.splitlines()
+
+    assert [line.split() for line in lines if line.startswith("metadata")] == [
+        ["metadata.customer_id", "42"],
+        ["metadata.31mRED0m", "x"],
+        [f"metadata.{long}", "value"],
+    ]
+    assert f"{'job id':<18}req-1" in lines
+
+
 def test_everyone_who_is_told_is_shown(api: ScriptedApi, relay: Cli) -> None:
     urls = ["https://shop.example/one", "https://shop.example/two"]
     shown = watch_document(A, "running", callback_url=urls[0], callback_urls=urls, destinations=["ops"])
