@@ -257,6 +257,33 @@ class TestReading:
         assert sorted(seen) == ["j0", "j1", "j2", "j3", "j4"]
         assert page["next_cursor"] is None
 
+    @pytest.mark.parametrize(("path", "watch"), [("/v1/watches", "id"), ("/v1/deliveries", "watch_id")])
+    async def test_a_page_follows_one_whose_end_was_deleted_since(self, api: Api, path: str, watch: str) -> None:
+        """As retention does."""
+        for number in range(4):
+            _, added = await api.add(job_id=f"j{number}", destinations=["ops"])
+            await api.end(str(added["id"]), Observation(Status.COMPLETED, "done"))
+        whole: list[dict[str, str]] = (await api.call("GET", path))[1]["items"]  # type: ignore[assignment]
+
+        _, page = await api.call("GET", f"{path}?limit=2")
+        _, owed = await api.call("GET", f"/v1/deliveries?watch={whole[1][watch]}")
+        await api.call("POST", f"/v1/deliveries/{owed['items'][0]['id']}/drop")  # type: ignore[index]
+        await api.call("DELETE", f"/v1/watches/{whole[1][watch]}")
+        status, rest = await api.call("GET", f"{path}?limit=2&cursor={page['next_cursor']}")
+
+        assert (await api.call("GET", f"/v1/watches/{whole[1][watch]}"))[0] == 404
+        assert (status, page["items"], rest["items"]) == (200, whole[:2], whole[2:])
+        assert rest["next_cursor"] is None
+
+    @pytest.mark.parametrize(
+        "cursor", ["x", "dlv_1", "~", "nan~dlv_1", "1.0~dlv_", "1.0~wat_1", "1~dlv_1", "1.0~dlv_1~"]
+    )
+    async def test_a_cursor_that_no_list_of_deliveries_gave_is_refused(self, api: Api, cursor: str) -> None:
+        status, problem = await api.call("GET", f"/v1/deliveries?cursor={cursor}")
+
+        message = "is not one that a list gave"
+        assert (status, problem["errors"]) == (422, [{"field": "cursor", "message": message}])
+
     async def test_lists_are_filtered(self, api: Api) -> None:
         await api.add(job_id="a", metadata={"order": "1"})
         await api.add(job_id="b", metadata={"order": "2"})
