@@ -313,9 +313,11 @@ class Dispatcher:
             for delivery in deliveries
         ]
         settled = list(zip(attempts, settlements, strict=True))
-        return settled, None if outlet is None else self._finding(message[0], verdict, settlements[0])
+        return settled, None if outlet is None else self._finding(message[0], started_at, verdict, settlements[0])
 
-    def _finding(self, outgoing: Outgoing, verdict: Verdict, settlement: Settlement) -> Finding | Answered | None:
+    def _finding(
+        self, outgoing: Outgoing, began_at: float, verdict: Verdict, settlement: Settlement
+    ) -> Finding | Answered | None:
         """Return what an attempt tells of its destination, if anything."""
         sign = verdict.sign
         if sign is Sign.UNKNOWN:
@@ -325,6 +327,7 @@ class Dispatcher:
         return Finding(
             target=outgoing.delivery.target,
             sign=sign,
+            began_at=began_at,
             at=self._clock.now(),
             sample=self._entropy.sample(),
             again_at=None if settlement.state.final else settlement.next_attempt_at,

@@ -2,8 +2,8 @@
 
 A named destination, or a host that callback URLs lead to, is one lane.  While
 nothing answers there, its deliveries are held: one at a time finds out whether
-it is back, and then they are let go in batches that double, each after the one
-before has been settled.  Nothing is dropped, and holding costs no tries.
+it is back, and then they are let go in batches that double, each after most of the
+one before have been settled.  Nothing is dropped, and holding costs no tries.
 """
 
 from collections.abc import Mapping
@@ -24,6 +24,8 @@ OUTAGE_S = 60.0
 """How long they must have come to nothing, so that a deploy is no outage."""
 MOST_AT_ONCE = 1024
 """The largest batch that is let go at once."""
+FEW_LEFT = 8
+"""When fewer of a batch are due or under way, half the places of a lane, it counts as settled: some may hang."""
 
 _PROBE_FIRST_S = 30.0
 _PROBE_LIMIT_S = 900.0
@@ -56,7 +58,8 @@ class Health:
 
     `failures` counts attempts in a row that came to nothing, `failing_since` is
     the first of them.  At `release_at` the next `batch` of those held is let go;
-    `probes` counts those let go in vain since it became unreachable.
+    `probes` counts those let go in vain since it became unreachable;
+    `answered_at` is when it last answered while draining.
     """
 
     condition: Condition = Condition.WORKING
@@ -67,11 +70,12 @@ class Health:
     batch: int = 1
     probes: int = 0
     detail: str | None = None
+    answered_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What an attempt, answered at `at`, tells of its destination.
+    """What an attempt from `began_at` to `at` tells of its destination.
 
     `again_at` is when its delivery would be tried again, None where it is at its
     end; `floor_s` is how long the destination asks to be left alone.
@@ -82,6 +86,7 @@ class Finding:
     sign: Sign
     at: float
     sample: float
+    began_at: float
     again_at: float | None = None
     floor_s: float = 0.0
     detail: str | None = None
@@ -116,9 +121,11 @@ def after_attempt(health: Health, found: Finding) -> Change:
     if sign in (Sign.ABSENT, Sign.OVERLOADED):
         return _failed(health, found)
     if health.condition is Condition.DRAINING:
-        return Change(health)
+        return Change(replace(health, failures=0, probes=0, answered_at=found.at))
     if health.condition is Condition.UNREACHABLE:
-        drained = Health(Condition.DRAINING, since=found.at, release_at=found.at, probes=health.probes)
+        drained = Health(
+            Condition.DRAINING, since=found.at, release_at=found.at, probes=health.probes, answered_at=found.at
+        )
         return Change(drained, "destination.recovered")
     if sign is Sign.REFUSES:
         return _refused(health, found)
@@ -162,9 +169,12 @@ def _failed(health: Health, found: Finding) -> Change:
     )
     if health.condition is Condition.UNREACHABLE:
         return Change(_probe_later(counted, found))
-    lasting = counted.failures >= FAILURES_BEFORE_HOLD and found.at - counted.failing_since >= OUTAGE_S
-    if not lasting and health.condition is not Condition.DRAINING:
-        return Change(counted if health.condition is Condition.WORKING else replace(counted, detail=health.detail))
+    draining = health.condition is Condition.DRAINING
+    if draining and found.began_at < health.answered_at:  # it hung, while others were answered
+        return Change(health)
+    lasting = draining or found.at - counted.failing_since >= OUTAGE_S
+    if counted.failures < FAILURES_BEFORE_HOLD or not lasting:
+        return Change(replace(counted, detail=health.detail) if health.condition is Condition.REFUSING else counted)
     held = replace(counted, condition=Condition.UNREACHABLE, since=found.at, batch=1)
     return Change(_probe_later(held, found), "destination.unreachable")
 

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from relay.core.condition import DOWN, Change, Condition, Finding, Health, after_attempt, enabled, let_go
+from relay.core.condition import DOWN, FEW_LEFT, Change, Condition, Finding, Health, after_attempt, enabled, let_go
 from relay.core.etiquette import Sign
 from relay.core.event import destination_event
 from relay.store import rows
@@ -41,7 +41,7 @@ def set_health(transaction: Transaction, lane: str, name: str | None, health: He
 def release_due(transaction: Transaction, now: float) -> int:
     """Let go of held deliveries where it is time; return how many."""
     released = 0
-    for row in transaction.fetch("due_releases", now=now):
+    for row in transaction.fetch("due_releases", now=now, few=FEW_LEFT):
         health = rows.health(row)
         freed = transaction.fetch(
             "release_held",

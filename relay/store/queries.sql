@@ -332,12 +332,14 @@ SELECT lane, failures FROM conditions WHERE lane IN (SELECT value FROM json_each
 DELETE FROM conditions WHERE condition = 'working' AND lane IN (VALUES (:lane));
 
 -- name: set_condition
-INSERT INTO conditions (lane, destination, condition, since, failures, failing_since, release_at, batch, probes, detail)
-VALUES (:lane, :destination, :condition, :since, :failures, :failing_since, :release_at, :batch, :probes, :detail)
+INSERT INTO conditions (lane, destination, condition, since, failures, failing_since, release_at, batch, probes, detail,
+                        answered_at)
+VALUES (:lane, :destination, :condition, :since, :failures, :failing_since, :release_at, :batch, :probes, :detail,
+        :answered_at)
 ON CONFLICT (lane) DO UPDATE
 SET condition = excluded.condition, since = excluded.since, failures = excluded.failures,
     failing_since = excluded.failing_since, release_at = excluded.release_at, batch = excluded.batch,
-    probes = excluded.probes, detail = excluded.detail;
+    probes = excluded.probes, detail = excluded.detail, answered_at = excluded.answered_at;
 
 -- name: forget_condition
 DELETE FROM conditions WHERE lane = :lane;
@@ -350,21 +352,24 @@ UPDATE deliveries SET state = 'dropped', reason = :reason, finalized_at = :now
 WHERE lane = :lane AND key = :key AND state IN ('pending', 'held') AND leased_until <= :now;
 
 -- name: due_releases
--- The next batch waits until of the one before nothing is due or under way.
+-- The next batch waits until of the one before few are due or under way: those that hang are not waited for.
 SELECT * FROM conditions
 WHERE release_at <= :now AND (
     (condition = 'unreachable'
      AND EXISTS (SELECT 1 FROM deliveries WHERE state = 'held' AND deliveries.lane = conditions.lane))
     OR (condition = 'draining'
-        AND NOT EXISTS (SELECT 1 FROM deliveries
-                        WHERE state = 'pending' AND deliveries.lane = conditions.lane AND next_attempt_at <= :now))
+        AND (SELECT count(*) FROM (SELECT 1 FROM deliveries
+                                   WHERE state = 'pending' AND deliveries.lane = conditions.lane
+                                     AND next_attempt_at <= :now
+                                   LIMIT :few)) < :few)
 );
 
 -- name: release_held
--- After an outage each has its whole time budget before it: it was not the receiver that let it pass.
+-- After an outage each has its whole time budget before it: it was not the receiver that let it pass.  The gaps
+-- go on where they were: of one that fails whoever answers, new ones would make the next outage.
 UPDATE deliveries
 SET state = 'pending', next_attempt_at = min(next_attempt_at, :now),
-    retry_from = iif(:afresh, :now, retry_from), tries = iif(:afresh, 0, tries), spared = iif(:afresh, 0, spared)
+    retry_from = iif(:afresh, :now, retry_from)
 WHERE id IN (
     SELECT id FROM deliveries WHERE state = 'held' AND lane = :lane ORDER BY next_attempt_at LIMIT :limit
 )
@@ -443,7 +448,7 @@ SET rest_until = max(rest_until - :seconds, 0), since = max(since - :seconds, 0)
 -- name: set_back_conditions
 UPDATE conditions
 SET release_at = max(release_at - :seconds, 0), since = max(since - :seconds, 0),
-    failing_since = max(failing_since - :seconds, 0);
+    failing_since = max(failing_since - :seconds, 0), answered_at = max(answered_at - :seconds, 0);
 
 -- name: set_back_heartbeat
 UPDATE heartbeat SET at = at - :seconds;

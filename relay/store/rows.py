@@ -119,6 +119,7 @@ def health(row: Row) -> Health:
         batch=row["batch"],
         probes=row["probes"],
         detail=row["detail"],
+        answered_at=row["answered_at"],
     )
 
 

@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 
 from relay.core.condition import (
     FAILURES_BEFORE_HOLD,
-    HOLDING,
     OUTAGE_S,
     Condition,
     Finding,
@@ -33,7 +32,7 @@ def test_a_lane_is_held_only_after_a_lasting_outage_and_tried_again_when_it_may_
     for sign, passed_s, floor_s, sample in history:
         now += passed_s
         before = health
-        change = after_attempt(before, Finding(target, sign, now, sample, again_at=now + floor_s, floor_s=floor_s))
+        change = after_attempt(before, Finding(target, sign, now, sample, now, again_at=now + floor_s, floor_s=floor_s))
         health = change.health
         absent = sign in (Sign.ABSENT, Sign.OVERLOADED)
         if absent:
@@ -51,9 +50,9 @@ def test_a_lane_is_held_only_after_a_lasting_outage_and_tried_again_when_it_may_
             assert absent or sign is Sign.UNKNOWN
             if absent:
                 assert now + floor_s <= health.release_at <= now + max(floor_s, 900 * 1.2)
-            if before.condition not in HOLDING:
+            if before.condition is not Condition.UNREACHABLE:
                 assert in_a_row >= FAILURES_BEFORE_HOLD
-                assert now - nothing_since >= OUTAGE_S
+                assert before.condition is Condition.DRAINING or now - nothing_since >= OUTAGE_S
 
 
 @given(batch=st.integers(1, 2000), now=st.floats(0, 4e9))

@@ -516,7 +516,7 @@ class TestSurroundings:
                     Settlement(delivery_id, DeliveryState.HELD, now, 0, "no_service", None),
                 )
             ],
-            Finding(target, Sign.GONE, now, sample=0.0, detail="HTTP 404: no_service"),
+            Finding(target, Sign.GONE, now, sample=0.0, began_at=now, detail="HTTP 404: no_service"),
         )
 
         status, body = await api.call("GET", "/readyz")
@@ -536,7 +536,9 @@ class TestSurroundings:
     async def test_a_host_of_callback_urls_that_is_in_trouble_is_listed(self, api: Api) -> None:
         now = api.clock.now()
         hook = Target("url:1", "hook.example:443", url="https://hook.example/a?key=secret")
-        await api.store.settle_attempts([], Finding(hook, Sign.REFUSES, now, sample=0.0, detail="HTTP 401"))
+        await api.store.settle_attempts(
+            [], Finding(hook, Sign.REFUSES, now, sample=0.0, began_at=now, detail="HTTP 401")
+        )
 
         _, listed = await api.call("GET", "/v1/destinations")
 

@@ -152,7 +152,7 @@ async def test_what_cannot_wait_is_told_as_soon_as_a_chat_is_back_however_much_t
 ) -> None:
     await night.until(EVENING)
     for number in range(5):
-        absent = Finding(OPS, Sign.ABSENT, EVENING + 15 * number, sample=0.0)
+        absent = Finding(OPS, Sign.ABSENT, at := EVENING + 15 * number, sample=0.0, began_at=at)
         await night.store.settle_attempts([], absent)
     for number in range(1, 6):
         await night.ends(number, Status.COMPLETED)

@@ -1008,7 +1008,9 @@ class TestKeptAnswers:
 
 
 def failing(sign: Sign = Sign.ABSENT, at: float = NOW + 100, target: Target = HOOK) -> Finding:
-    return Finding(target, sign, at, sample=0.0, detail="refused", operators={"destination.disabled": (OPS,)})
+    return Finding(
+        target, sign, at, sample=0.0, began_at=at, detail="refused", operators={"destination.disabled": (OPS,)}
+    )
 
 
 async def outage(store: Store, at: float = NOW + 100) -> None:
@@ -1082,27 +1084,35 @@ class TestHealth:
         assert [await let_go(store, NOW + at) for at in (189, 190, 191)] == [0, 1, 0]
         assert len(await claim(store, NOW + 190)) == 1
 
-    async def test_after_an_outage_batches_double_and_each_waits_for_the_one_before(self, store: Store) -> None:
-        for number in range(1, 6):
+    async def test_after_an_outage_batches_double_and_wait_while_eight_of_those_before_are_unsettled(
+        self, store: Store
+    ) -> None:
+        for number in range(1, 21):
             await ended(store, number)
         await outage(store)
         back = NOW + 200
         await store.settle_attempts([], failing(Sign.WORKS, back))
 
-        assert await let_go(store, back) == 1
-        assert await let_go(store, back + 1) == 0
-        (first,) = await claim(store, back + 1)
-        assert (first.delivery.retry_from, first.delivery.tries) == (back, 0)
-        await store.settle_attempt(
-            attempt(first.delivery.id, VerdictKind.DELIVERED), final(first.delivery.id, DeliveryState.DELIVERED)
-        )
-        assert await let_go(store, back + 1) == 2
-        for item in await claim(store, back + 1):
+        assert [await let_go(store, back + second) for second in range(5)] == [1, 2, 4, 8, 0]
+        claimed = await claim(store, back + 5, limit=8)
+        assert {item.delivery.retry_from for item in claimed} <= {back + second for second in range(4)}
+        for item in claimed:
             await store.settle_attempt(
                 attempt(item.delivery.id, VerdictKind.DELIVERED), final(item.delivery.id, DeliveryState.DELIVERED)
             )
-        assert await let_go(store, back + 2) == 2
+        assert await let_go(store, back + 6) == 5
         assert await store.lanes() == {}
+
+    async def test_after_an_outage_the_time_of_a_delivery_begins_anew_and_its_gaps_go_on(self, store: Store) -> None:
+        await ended(store)
+        (tried,) = await claim(store)
+        await store.settle_attempt(attempt(tried.delivery.id), pending(tried.delivery.id))
+        await outage(store)
+        await store.settle_attempts([], failing(Sign.WORKS, NOW + 200))
+
+        (again,) = await claim(store, NOW + 200)
+
+        assert (again.delivery.retry_from, again.delivery.tries) == (NOW + 200, 1)
 
     async def test_another_outage_while_draining_holds_what_was_let_go_of_and_not_tried_yet(self, store: Store) -> None:
         for number in range(1, 4):
@@ -1111,7 +1121,8 @@ class TestHealth:
         await store.settle_attempts([], failing(Sign.WORKS, NOW + 200))
         assert await let_go(store, NOW + 200) == 1
 
-        await store.settle_attempts([], failing(at=NOW + 201))
+        for _ in range(5):
+            await store.settle_attempts([], failing(at=NOW + 201))
 
         assert (await store.counts()).deliveries == {DeliveryState.HELD: 3}
 

@@ -28,7 +28,7 @@ DISABLED = Health(Condition.DISABLED, since=NOW - 60, detail="HTTP 410")
 
 
 def found(sign: Sign, at: float = NOW, target: Target = OPS, **more: float) -> Finding:
-    return Finding(target, sign, at, sample=0.0, detail="why", **more)
+    return Finding(target, sign, at, **{"sample": 0.0, "began_at": at} | more, detail="why")
 
 
 def after(health: Health, *signs: Sign, every_s: float = 15.0) -> Change:
@@ -88,7 +88,8 @@ def test_a_probe_comes_no_later_than_the_schedule_of_its_delivery_and_no_sooner_
 @pytest.mark.parametrize("sign", [Sign.WORKS, Sign.ANSWERS, Sign.REFUSES])
 def test_any_answer_ends_an_outage_and_is_told(sign: Sign) -> None:
     assert after(DOWN, sign) == Change(
-        Health(Condition.DRAINING, since=NOW, release_at=NOW, batch=1, probes=1), "destination.recovered"
+        Health(Condition.DRAINING, since=NOW, release_at=NOW, batch=1, probes=1, answered_at=NOW),
+        "destination.recovered",
     )
 
 
@@ -103,9 +104,11 @@ def test_what_was_held_is_let_go_in_batches_that_double() -> None:
     assert batches[-1] == MOST_AT_ONCE
 
 
-def test_a_failure_while_draining_holds_the_rest_at_once_and_probes_go_on_where_they_were() -> None:
+def test_five_failures_in_a_row_while_draining_hold_the_rest_and_probes_go_on_where_they_were() -> None:
     """Four probes were in vain before: the fifth gap is 8 m."""
-    change = after(DRAINING, Sign.ABSENT)
+    assert after(DRAINING, *[Sign.ABSENT] * 4, every_s=0.0).health.condition is Condition.DRAINING
+
+    change = after(DRAINING, *[Sign.ABSENT] * 5, every_s=0.0)
 
     assert change.tell == "destination.unreachable"
     assert (change.health.condition, change.health.batch, change.health.release_at) == (
@@ -113,6 +116,20 @@ def test_a_failure_while_draining_holds_the_rest_at_once_and_probes_go_on_where_
         1,
         NOW + 480,
     )
+
+
+def test_a_receiver_that_fails_now_and_then_is_drained_all_the_same() -> None:
+    change = after(DRAINING, *[Sign.ABSENT] * 4, Sign.WORKS, *[Sign.OVERLOADED] * 4, Sign.ANSWERS)
+
+    assert change.health == replace(DRAINING, probes=0, failing_since=NOW + 75, detail="why", answered_at=NOW + 135)
+
+
+def test_attempts_that_hang_while_others_are_answered_hold_nothing() -> None:
+    health = replace(DRAINING, answered_at=NOW)
+
+    for _ in range(20):
+        assert after_attempt(health, found(Sign.ABSENT, NOW + 19, began_at=NOW - 1)) == Change(health)
+    assert after_attempt(health, found(Sign.ABSENT, NOW + 21, began_at=NOW + 1)).health.failures == 1
 
 
 def test_a_refusal_is_told_once_and_its_end_too() -> None:
