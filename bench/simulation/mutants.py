@@ -288,7 +288,7 @@ def _resurrected() -> Iterator[None]:
 
     def vars_of(ending: Ending, now: float) -> dict[str, Any]:
         late = Continue(
-            ending.watch_id, Status.RUNNING, now + 5, 0.0, None, None, None, now, now, now, None, 0, 0, None
+            ending.watch_id, Status.RUNNING, now + 5, 0.0, None, None, None, now, now, now, None, 0, 0, None, None
         )  # fmt: skip
         return dict(rows.poll_columns(late, now))
 

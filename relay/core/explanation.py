@@ -162,8 +162,8 @@ def _reason(watch: Watch, around: Surroundings, now: float) -> str:
         return f"the credential{why} rests for another {rest}"
     if watch.missing_polls:
         return (
-            f"the provider does not know the job, and is asked {MISSING_CONFIRMATIONS} times "
-            f"before that is believed ({watch.missing_polls} so far)"
+            f"the provider does not know the job, and has to deny it {MISSING_CONFIRMATIONS} times, "
+            f"for a while, to be believed ({watch.missing_polls} so far)"
         )
     if watch.failed_polls:
         return "the last poll failed, and is repeated after ever longer pauses up to a minute"

@@ -14,7 +14,7 @@ from relay.core.outlook import Expectations, Lifetime, estimated_end_at, outlook
 from relay.core.schedule import Bounds, demand, next_poll, retry_failed_poll
 
 MISSING_CONFIRMATIONS = 3
-"""How many times in a row the provider must deny a job before we believe it."""
+"""How many times in a row the provider must deny a job before we believe it; for its grace as well."""
 
 _MISSING_RECHECK_S = 10.0
 """The longest pause between those questions, unless the provider wants fewer."""
@@ -63,12 +63,13 @@ class NewWatch:
 class Watch:
     """A stored watch.
 
-    `failed_polls` and `missing_polls` count answers in a row; `last_error` is
-    the last trouble in one line, None after a poll that worked.  `began_at` is
-    when the job was made, by the provider's word; `seen_at` when it was last
-    seen not to have ended; `overdue_at` when that was told to be unusual;
-    `running_since` about when it left the queue, None
-    where it was never seen to wait; `estimated_end_at` the provider's guess.
+    `failed_polls` and `missing_polls` count answers in a row, and
+    `missing_since` is when the latter began; `last_error` is the last trouble
+    in one line, None after a poll that worked.  `began_at` is when the job was
+    made, by the provider's word; `seen_at` when it was last seen not to have
+    ended; `overdue_at` when that was told to be unusual; `running_since` about
+    when it left the queue, None where it was never seen to wait;
+    `estimated_end_at` the provider's guess.
     """
 
     id: str
@@ -92,6 +93,7 @@ class Watch:
     polls: int = 0
     failed_polls: int = 0
     missing_polls: int = 0
+    missing_since: float | None = None
     last_error: str | None = None
     overdue_at: float | None = None
     finalized_at: float | None = None
@@ -160,6 +162,7 @@ class Continue:
     estimated_end_at: float | None
     failed_polls: int
     missing_polls: int
+    missing_since: float | None
     last_error: str | None
     overdue_after_s: float | None = None
 
@@ -194,6 +197,7 @@ def decide(
         answer,
         failed_polls=failures,
         missing_polls=watch.missing_polls,
+        missing_since=watch.missing_since,
         next_poll_at=retry_failed_poll(
             failures=failures,
             now=now,
@@ -239,6 +243,7 @@ def _observed(
         estimated_end_at=life.estimated_end_at,
         failed_polls=0,
         missing_polls=0,
+        missing_since=None,
         last_error=None,
         overdue_after_s=_overdue_after_s(watch, life, model, expectations, now),
     )
@@ -273,7 +278,8 @@ def lifetime(watch: Watch, seen: Observation, now: float) -> Lifetime:
 
 def _missing(watch: Watch, answer: Trouble, following: Following, now: float, sample: float) -> Transition:
     missing = watch.missing_polls + 1
-    if missing >= MISSING_CONFIRMATIONS and now >= watch.created_at + following.not_found_grace_s:
+    since = now if watch.missing_since is None else min(watch.missing_since, now)
+    if missing >= MISSING_CONFIRMATIONS and now - since >= following.not_found_grace_s:
         error = JobError(code="not_found", message=answer.detail)
         return End(
             watch.id,
@@ -292,6 +298,7 @@ def _missing(watch: Watch, answer: Trouble, following: Following, now: float, sa
         answer,
         failed_polls=0,
         missing_polls=missing,
+        missing_since=since,
         next_poll_at=min(
             again, now + max(_MISSING_RECHECK_S, following.bounds.min_interval_s, answer.retry_after_s or 0)
         ),
@@ -299,7 +306,13 @@ def _missing(watch: Watch, answer: Trouble, following: Following, now: float, sa
 
 
 def _after_trouble(
-    watch: Watch, trouble: Trouble, *, failed_polls: int, missing_polls: int, next_poll_at: float
+    watch: Watch,
+    trouble: Trouble,
+    *,
+    failed_polls: int,
+    missing_polls: int,
+    missing_since: float | None,
+    next_poll_at: float,
 ) -> Continue:
     return Continue(
         watch_id=watch.id,
@@ -315,6 +328,7 @@ def _after_trouble(
         estimated_end_at=watch.estimated_end_at,
         failed_polls=failed_polls,
         missing_polls=missing_polls,
+        missing_since=missing_since,
         last_error=f"{trouble.kind}: {trouble.detail}",
     )
 

@@ -76,15 +76,15 @@ RETURNING *;
 
 -- name: record_poll
 WITH told (id, status, provider_status, model, progress, next_poll_at, now, demand, began_at, seen_at, running_since,
-           estimated_end_at, failed_polls, missing_polls, last_error)
+           estimated_end_at, failed_polls, missing_polls, missing_since, last_error)
 AS (VALUES (:id, :status, :provider_status, :model, :progress, :next_poll_at, :now, :demand, :began_at, :seen_at,
-            :running_since, :estimated_end_at, :failed_polls, :missing_polls, :last_error))
+            :running_since, :estimated_end_at, :failed_polls, :missing_polls, :missing_since, :last_error))
 UPDATE watches
 SET status = told.status, provider_status = told.provider_status, model = told.model, progress = told.progress,
     next_poll_at = told.next_poll_at, leased_until = 0, last_poll_at = told.now, demand = told.demand,
     began_at = told.began_at, seen_at = told.seen_at, running_since = told.running_since,
     estimated_end_at = told.estimated_end_at, polls = polls + 1, failed_polls = told.failed_polls,
-    missing_polls = told.missing_polls, last_error = told.last_error
+    missing_polls = told.missing_polls, missing_since = told.missing_since, last_error = told.last_error
 FROM told
 WHERE watches.id = told.id AND finalized_at IS NULL;
 
@@ -96,7 +96,8 @@ RETURNING id;
 -- name: end_watch
 UPDATE watches
 SET status = :status, provider_status = :provider_status, model = coalesce(:model, model), last_poll_at = :now,
-    leased_until = 0, polls = polls + 1, failed_polls = 0, missing_polls = 0, last_error = NULL, finalized_at = :now
+    leased_until = 0, polls = polls + 1, failed_polls = 0, missing_polls = 0,
+    missing_since = NULL, last_error = NULL, finalized_at = :now
 WHERE id = :id AND finalized_at IS NULL
 RETURNING id;
 
@@ -431,7 +432,7 @@ UPDATE watches
 SET next_poll_at = next_poll_at - :seconds, leased_until = max(leased_until - :seconds, 0),
     created_at = created_at - :seconds, last_poll_at = last_poll_at - :seconds, began_at = began_at - :seconds,
     seen_at = seen_at - :seconds, running_since = running_since - :seconds,
-    estimated_end_at = estimated_end_at - :seconds
+    estimated_end_at = estimated_end_at - :seconds, missing_since = missing_since - :seconds
 WHERE finalized_at IS NULL;
 
 -- name: set_back_deliveries

@@ -44,6 +44,7 @@ def watch(row: Row) -> Watch:
         polls=row["polls"],
         failed_polls=row["failed_polls"],
         missing_polls=row["missing_polls"],
+        missing_since=row["missing_since"],
         last_error=row["last_error"],
         overdue_at=row["overdue_at"],
         finalized_at=row["finalized_at"],
@@ -233,6 +234,7 @@ def poll_columns(transition: Continue, now: float) -> dict[str, object]:
         "estimated_end_at": transition.estimated_end_at,
         "failed_polls": transition.failed_polls,
         "missing_polls": transition.missing_polls,
+        "missing_since": transition.missing_since,
         "last_error": transition.last_error,
     }
 

@@ -240,7 +240,7 @@ async def test_an_unknown_status_keeps_polling_and_warns_once(bench: Bench) -> N
     assert await bench.status(watch_id) is Status.RUNNING
 
 
-async def test_a_job_denied_three_times_after_its_grace_is_not_found(bench: Bench) -> None:
+async def test_a_job_denied_three_times_and_for_its_grace_is_not_found(bench: Bench) -> None:
     watch_id = await bench.watch("a", Response(404))
 
     for _ in range(30):
@@ -253,6 +253,17 @@ async def test_a_job_denied_three_times_after_its_grace_is_not_found(bench: Benc
     assert view.watch.status is Status.NOT_FOUND
     assert view.event is not None
     assert view.event.type == "job.not_found"
+
+
+async def test_a_running_job_that_is_denied_for_some_seconds_goes_on(bench: Bench) -> None:
+    """Denied five times within twenty seconds, as by a proxy whose service is being replaced."""
+    watch_id = await bench.watch("a", says("running"), *[Response(404)] * 5, says("completed"))
+
+    await bench.step(30)
+    for _ in range(40):
+        await bench.step(1)
+
+    assert await bench.status(watch_id) is Status.COMPLETED
 
 
 async def test_the_deadline_ends_a_watch_whose_job_still_runs(bench: Bench) -> None:

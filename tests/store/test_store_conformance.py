@@ -69,6 +69,7 @@ def polled(watch: Watch, *, seen_at: float) -> Continue:
         estimated_end_at=None,
         failed_polls=0,
         missing_polls=0,
+        missing_since=None,
         last_error=None,
     )
 
@@ -315,6 +316,7 @@ class TestPolling:
     async def test_what_has_happened_stays_as_long_ago_when_the_clock_is_set_back(self, store: Store) -> None:
         """Or a job would be missing for less than no time, and a key have worked after every poll."""
         (watch,) = await added(store, new(1))
+        await store.record_polls([replace(polled(watch, seen_at=NOW), missing_polls=1, missing_since=NOW - 7)], NOW)
         await ended(store, 2)
         await store.record_standing("getimg", Standing(since=NOW - 9, worked_at=NOW - 1), None, (), NOW)
         (sent,) = await claim(store, NOW + 100)
@@ -327,6 +329,7 @@ class TestPolling:
 
         seen, standing = (await store.watch(watch.id)).watch, (await store.standings())["getimg"]
         assert (seen.created_at, seen.deadline) == (watch.created_at - 3600, watch.deadline)
+        assert seen.missing_since == NOW - 3607
         assert (standing.since, standing.worked_at) == (NOW - 3609, NOW - 3601)
         assert (await store.delivery(sent.delivery.id)).delivery.retry_from == sent.delivery.retry_from - 3600
         health = (await store.lanes())[sent.delivery.target.lane].health
@@ -375,6 +378,7 @@ class TestPolling:
                     estimated_end_at=NOW + 70,
                     failed_polls=2,
                     missing_polls=1,
+                    missing_since=NOW + 6,
                     last_error="unavailable: 503",
                 )
             ],
@@ -397,6 +401,7 @@ class TestPolling:
             polls=1,
             failed_polls=2,
             missing_polls=1,
+            missing_since=NOW + 6,
             last_error="unavailable: 503",
             last_poll_at=NOW + 6,
         )

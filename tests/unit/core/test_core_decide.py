@@ -64,6 +64,7 @@ def after(watch: Watch, step: Continue) -> Watch:
         estimated_end_at=step.estimated_end_at,
         failed_polls=step.failed_polls,
         missing_polls=step.missing_polls,
+        missing_since=step.missing_since,
         last_error=step.last_error,
     )
 
@@ -78,7 +79,7 @@ def test_an_outcome_ends_the_watch_as_observed_even_after_the_deadline(status: S
 
 def test_a_poll_that_worked_updates_the_watch_and_clears_every_trouble() -> None:
     """A rate of one a minute asks for sqrt(1/120) of the budget."""
-    troubled = replace(WATCH, failed_polls=4, missing_polls=2, last_error="unavailable: HTTP 502")
+    troubled = replace(WATCH, failed_polls=4, missing_polls=2, missing_since=BORN, last_error="unavailable: HTTP 502")
     seen = Observation(Status.RUNNING, "IN_PROGRESS", model="seed-2", progress=0.04)
 
     assert go_on(troubled, seen, now=BORN + 30) == Continue(
@@ -95,6 +96,7 @@ def test_a_poll_that_worked_updates_the_watch_and_clears_every_trouble() -> None
         estimated_end_at=None,
         failed_polls=0,
         missing_polls=0,
+        missing_since=None,
         last_error=None,
     )
 
@@ -188,6 +190,7 @@ def test_trouble_is_counted_noted_and_changes_nothing_that_is_known(kind: Troubl
         WATCH,
         failed_polls=2,
         missing_polls=1,
+        missing_since=BORN + 9,
         demand=0.25,
         began_at=BORN - 3,
         seen_at=BORN + 2,
@@ -209,6 +212,7 @@ def test_trouble_is_counted_noted_and_changes_nothing_that_is_known(kind: Troubl
         estimated_end_at=BORN + 99,
         failed_polls=3,
         missing_polls=1,
+        missing_since=BORN + 9,
         last_error=f"{kind}: HTTP 5xx",
     )
 
@@ -248,34 +252,47 @@ def test_a_refused_credential_has_a_week_to_be_replaced(kind: TroubleKind) -> No
 GONE = Trouble(TroubleKind.MISSING, "HTTP 404: no such job")
 
 
-def test_a_missing_job_is_believed_the_third_time_once_the_grace_is_over() -> None:
-    watch, now = WATCH, BORN + 120
-    for missing in (1, 2):
+def test_a_missing_job_is_believed_once_it_was_denied_three_times_and_for_the_grace() -> None:
+    watch = WATCH
+    for missing, now in ((1, BORN + 500), (2, BORN + 600)):
         step = go_on(watch, GONE, now=now)
-        assert (step.missing_polls, step.last_error) == (missing, "missing: HTTP 404: no such job")
-        watch, now = after(watch, step), step.next_poll_at
+        assert (step.missing_polls, step.missing_since) == (missing, BORN + 500)
+        assert step.last_error == "missing: HTTP 404: no such job"
+        watch = after(watch, step)
 
-    assert end(watch, GONE, now=now) == Observation(
+    assert end(watch, GONE, now=BORN + 620) == Observation(
         Status.NOT_FOUND, "IN_QUEUE", model="seed-1", error=JobError("not_found", "HTTP 404: no such job")
     )
 
 
-def test_no_number_of_denials_ends_a_watch_within_its_grace() -> None:
-    watch = replace(WATCH, missing_polls=50)
+def test_two_denials_however_far_apart_are_not_believed() -> None:
+    assert go_on(replace(WATCH, missing_polls=1, missing_since=BORN), GONE, now=BORN + 3000).missing_polls == 2
 
-    assert go_on(watch, GONE, now=BORN + 119.9).missing_polls == 51
-    assert end(watch, GONE, now=BORN + 120).status is Status.NOT_FOUND
+
+def test_no_number_of_denials_within_the_grace_ends_a_watch_however_old_it_is() -> None:
+    watch = replace(WATCH, missing_polls=50, missing_since=BORN + 1000)
+
+    assert go_on(watch, GONE, now=BORN + 1119.9).missing_polls == 51
+    assert end(watch, GONE, now=BORN + 1120).status is Status.NOT_FOUND
+
+
+def test_denials_whose_beginning_is_not_known_or_lies_ahead_begin_now() -> None:
+    """An earlier relay did not note it, and the wall clock may be set back while a poll is under way."""
+    for since in (None, BORN + 9000):
+        watch = replace(WATCH, missing_polls=50, missing_since=since)
+        assert go_on(watch, GONE, now=BORN + 500).missing_since == BORN + 500
 
 
 def test_a_job_that_shows_up_again_starts_the_count_anew() -> None:
-    watch = replace(WATCH, missing_polls=2)
+    watch = replace(WATCH, missing_polls=2, missing_since=BORN)
 
     seen = after(watch, go_on(watch, Observation(Status.QUEUED), now=BORN + 500))
-    assert go_on(seen, GONE, now=BORN + 504).missing_polls == 1
+    step = go_on(seen, GONE, now=BORN + 504)
+    assert (step.missing_polls, step.missing_since) == (1, BORN + 504)
 
 
 def test_trouble_between_denials_neither_adds_to_the_count_nor_resets_it() -> None:
-    watch = replace(WATCH, missing_polls=2)
+    watch = replace(WATCH, missing_polls=2, missing_since=BORN + 380)
 
     troubled = after(watch, go_on(watch, Trouble(TroubleKind.UNAVAILABLE, "HTTP 502"), now=BORN + 500))
     assert end(troubled, GONE, now=BORN + 501).status is Status.NOT_FOUND

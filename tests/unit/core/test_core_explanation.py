@@ -137,7 +137,7 @@ def test_a_watch_whose_look_is_due_says_so() -> None:
         (
             replace(WATCH, missing_polls=2),
             AROUND,
-            "the provider does not know the job, and is asked 3 times before that is believed (2 so far)",
+            "the provider does not know the job, and has to deny it 3 times, for a while, to be believed (2 so far)",
         ),
         (
             WATCH,
