@@ -21,7 +21,7 @@ import structlog
 from relay import __version__, assembly, config, log, systemd
 from relay.api import Listener, build_app
 from relay.clock import SystemClock, SystemEntropy
-from relay.config import Config, ConfigInvalid
+from relay.config import Config, ConfigInvalid, SecretUnreadable
 from relay.core.address import AddressPolicy
 from relay.core.errors import RelayError, StoreError
 from relay.core.ports import Clock, Entropy, Store
@@ -81,7 +81,7 @@ def serve(config_path: Path | None) -> int:
             runner.run(_serve(settings, mask))
     except (RelayError, OSError) as error:
         _log.error("daemon.failed", error=str(error))
-        return EXIT_ERROR
+        return EXIT_CONFIG if isinstance(error, SecretUnreadable) else EXIT_ERROR
     except BaseExceptionGroup as group:
         foreseen, crash = group.split((RelayError, OSError))
         if crash is not None:  # systemd starts anew; what happened is for an engineer

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from relay import places
 from relay.config.relations import Examine, Surroundings, errors_in, holds_none, may_exist, unexamined, warnings_in
 from relay.config.schema import ConfigTable
-from relay.config.secrets import SecretUnreadable, is_reference
+from relay.config.secrets import Secret, SecretMalformed, SecretUnreadable, is_reference
 from relay.config.settings import build
 from relay.config.signing import reader_of
 from relay.config.sources import FilePart, Sources, variables
@@ -92,7 +92,11 @@ def load(
     if problems or sources.clashing:
         raise ConfigInvalid(f"{sources.render(problems)}\n{sources.count(problems)}")
     config = build(table, path, env)
-    doubts = [*warnings_in(table), *template_doubts(config), *_examined(config, examine), *_unreadable(config)]
+    unreadable = _unreadable(config)
+    malformed = [problem for problem in unreadable if problem.level is Level.ERROR]
+    if malformed:
+        raise ConfigInvalid(f"{sources.render(malformed)}\n{sources.count(malformed)}")
+    doubts = [*warnings_in(table), *template_doubts(config), *_examined(config, examine), *unreadable]
     return replace(config, warnings=tuple(sources.render([doubt]) for doubt in doubts))
 
 
@@ -171,13 +175,19 @@ def _shows(path: KeyPath, value: str) -> bool:
 
 
 def _unreadable(config: Config) -> list[Problem]:
-    """Return a warning for each secret that cannot be read from here; the service may see more."""
-    doubts = []
+    """Return a warning for each secret that cannot be read from here; the service may see more.
+
+    One that was to sign and is there, but cannot, is an error: no service starts with it.
+    """
+    signing = [config.callbacks.signing, *(item.signing for item in config.destinations.values() if item.signing)]
+    signs = {secret.key for one in signing for secret in one.secrets}
+    problems = []
     for secret in config.secrets:
         if secret is config.callbacks.signing.secret and secret.absent:
             continue  # made at the first start
         try:
-            reader_of(secret)(secret)
+            (reader_of(secret) if secret.key in signs else Secret.read)(secret)
         except SecretUnreadable as error:
-            doubts.append(Problem(secret.place, str(error), level=Level.WARNING))
-    return doubts
+            fatal = secret.key in signs and isinstance(error, SecretMalformed)
+            problems.append(Problem(secret.place, str(error), level=Level.ERROR if fatal else Level.WARNING))
+    return problems

@@ -30,6 +30,10 @@ class SecretUnreadable(RelayError):
     """A reference leads nowhere; names the key and the reference, never a value."""
 
 
+class SecretMalformed(SecretUnreadable):
+    """What a reference leads to is there, and cannot be what it is for, whoever reads it."""
+
+
 @dataclass(frozen=True, slots=True)
 class FromEnv:
     """An environment variable."""
@@ -116,15 +120,17 @@ def resolve(reference: Reference, base_dir: Path, env: Mapping[str, str]) -> str
     """
     try:
         value = reference.read(base_dir, env)
-    except (LookupError, ValueError) as error:
+    except LookupError as error:
         raise SecretUnreadable(f"{reference} {error.args[0]}") from None
+    except ValueError as error:
+        raise SecretMalformed(f"{reference} {error.args[0]}") from None
     except OSError as error:
         raise SecretUnreadable(f"{reference} cannot be read: {error.strerror}") from None
     value = value.removesuffix("\n").removesuffix("\r")
     if not value:
-        raise SecretUnreadable(f"{reference} is empty")
+        raise SecretMalformed(f"{reference} is empty")
     if not value.isprintable():
-        raise SecretUnreadable(f"{reference} must hold one line of text")
+        raise SecretMalformed(f"{reference} must hold one line of text")
     return value
 
 
@@ -142,7 +148,7 @@ class Secret:
         try:
             return resolve(self.reference, self.folder, self.env)
         except SecretUnreadable as error:
-            raise SecretUnreadable(f"{self.key}: {error}") from None
+            raise type(error)(f"{self.key}: {error}") from None
 
     @property
     def key(self) -> str:
@@ -175,11 +181,11 @@ class Plain:
 
 
 def read_signing_secret(secret: Secret) -> SigningSecret:
-    """Return the signing secret as it is now; raises SecretUnreadable for one that is none."""
+    """Return the signing secret as it is now; raises SecretUnreadable, and SecretMalformed for one that is none."""
     try:
         return SigningSecret.parse(secret.read())
     except ValueError as error:
-        raise SecretUnreadable(f"{secret.key}: {secret.reference}: {error}") from None
+        raise SecretMalformed(f"{secret.key}: {secret.reference}: {error}") from None
 
 
 def ensure_signing_secret(secret: Secret, entropy: Callable[[int], bytes]) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from relay.config.secrets import Secret, SecretUnreadable, read_signing_secret
+from relay.config.secrets import Secret, SecretMalformed, SecretUnreadable, read_signing_secret
 from relay.core.ed25519 import SigningKey
 from relay.core.errors import ExtraMissing
 from relay.core.signing import Signer
@@ -34,10 +34,15 @@ def read_signers(signing: Signing) -> tuple[Signer, ...]:
 
 
 def read_signing_key(secret: Secret) -> SigningKey:
-    """Return the ed25519 key as it is now; raises SecretUnreadable for one that is none, or without the extra."""
+    """Return the ed25519 key as it is now.
+
+    Raises SecretUnreadable, also without the extra, and SecretMalformed for one that is none.
+    """
     try:
         return SigningKey.parse(secret.read())
-    except (ValueError, ExtraMissing) as error:
+    except ValueError as error:
+        raise SecretMalformed(f"{secret.key}: {secret.reference}: {error}") from None
+    except ExtraMissing as error:
         raise SecretUnreadable(f"{secret.key}: {secret.reference}: {error}") from None
 
 

@@ -152,6 +152,25 @@ async def test_a_wrong_configuration_is_78_with_every_mistake(tmp_path: Path) ->
         assert "sk_secret_value" not in relay.log()
 
 
+async def test_what_cannot_sign_is_a_wrong_configuration(tmp_path: Path) -> None:
+    async with relay_process(tmp_path, "") as relay:
+        (tmp_path / "callback-secret").write_text("whsec_short")
+        with pytest.raises(AssertionError, match="ended early"):
+            await relay.start()
+
+        assert await relay.stop() == 78
+        assert 'error: callbacks.secret: file "callback-secret": a signing secret' in relay.log()
+
+
+async def test_a_secret_that_cannot_be_read_is_a_wrong_configuration(tmp_path: Path) -> None:
+    async with relay_process(tmp_path, '[destinations.ops]\ntype = "slack"\nurl = { env = "NO_SUCH" }\n') as relay:
+        with pytest.raises(AssertionError, match="ended early"):
+            await relay.start()
+
+        assert await relay.stop() == 78
+        assert relay.events()[-1]["error"] == "destinations.ops.url: environment variable NO_SUCH is not set"
+
+
 async def test_no_secret_reaches_log_database_or_answers(world: World) -> None:
     canaries = {
         "CANARY_KEY": "sk_canary_0123456789abcdef",

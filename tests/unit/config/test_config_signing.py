@@ -1,10 +1,11 @@
 """What signs: the current secret first, those being rotated out after it, an ed25519 key last."""
 
+import errno
 import sys
 
 import pytest
 
-from relay.config import SecretUnreadable, read_signers
+from relay.config import ConfigInvalid, SecretUnreadable, read_signers
 from relay.core.ed25519 import SigningKey
 from relay.core.signing import SigningSecret
 
@@ -83,15 +84,49 @@ def test_an_inline_secret_is_refused_and_not_shown(report):
         ("signing_key", "whsec_AAAA", 'environment variable S1: a key of this kind is "whsk_" followed by'),
     ],
 )
-def test_what_cannot_sign_is_told_by_the_check(load_text, key, value, message):
+def test_what_cannot_sign_is_an_error(load_text, key, value, message):
     """With its place, before anything is signed without it."""
     reference = '{ env = "S1" }' if key == "signing_key" else '[{ env = "S1" }]'
-    config = load_text(f'providers.getimg.api_key = {{ env = "S1" }}\ncallbacks.{key} = {reference}\n', {"S1": value})
+    with pytest.raises(ConfigInvalid) as caught:
+        load_text(f'providers.getimg.api_key = {{ env = "S1" }}\ncallbacks.{key} = {reference}\n', {"S1": value})
 
-    [warning] = config.warnings
-    assert f"callbacks.{key}" in warning
-    assert message in warning
-    assert value not in warning
+    assert f"error: callbacks.{key}" in caught.value.report
+    assert message in caught.value.report
+    assert value not in caught.value.report
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: path.write_text("whsec_short"), "a signing secret"),
+        (lambda path: path.write_text("\n"), "is empty"),
+        (lambda path: path.mkdir(), "is not a regular file"),
+    ],
+)
+def test_a_file_that_holds_no_signing_secret_is_an_error(report, tmp_path, make, message):
+    """The service would end at its start; a default has no line to point at."""
+    make(tmp_path / "callback-secret")
+
+    assert f'callbacks.secret: file "callback-secret"{":" if "signing" in message else ""} {message}' in report("")
+
+
+def test_a_signing_secret_that_is_somebody_elses_to_read_is_doubted(load_text, tmp_path, monkeypatch):
+    """The service may see more than who asks."""
+    (tmp_path / "callback-secret").write_text(SECRETS[0].text)
+
+    def deny(_path):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("relay.config.secrets.read_file", deny)
+
+    assert 'callbacks.secret: file "callback-secret" cannot be read: Permission denied' in load_text("").warnings[-1]
+
+
+def test_a_providers_secret_by_the_name_of_a_signing_one_is_its_own(load_text):
+    """What a provider calls "secret" signs nothing."""
+    text = '[providers.getimg]\napi_key = { env = "K" }\nsecrets.secret = { env = "K" }\n'
+
+    assert not [line for line in load_text(text, {"K": "short"}).warnings if "signing" in line]
 
 
 def test_a_missing_extra_is_told_by_the_check(load_text, monkeypatch):
