@@ -291,7 +291,7 @@ LIMIT :limit;
 -- name: resend_deliveries
 -- Each in its turn, which is on disk: a restart goes on where it was.
 UPDATE deliveries
-SET next_attempt_at = :now + turn.key * :every_s, retry_from = :now + turn.key * :every_s, tries = 0, spared = 0,
+SET next_attempt_at = :first_at + turn.key * :every_s, retry_from = :first_at + turn.key * :every_s, tries = 0, spared = 0,
     state = CASE WHEN EXISTS (SELECT 1 FROM conditions
                               WHERE conditions.lane = deliveries.lane
                                 AND condition IN ('unreachable', 'draining', 'disabled'))

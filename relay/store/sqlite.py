@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from relay.core.access import Token
@@ -45,6 +46,8 @@ from relay.store.outbox import claim_deliveries, insert_deliveries, insert_event
 from relay.store.sql import queries
 from relay.store.writer import Row, Rows, Timed, Transaction, Writer
 
+_RESENT_AT_ONCE = 2000
+"""Deliveries in a transaction, so that everyone else's is not kept waiting."""
 _FORGOTTEN_AT_ONCE = 100
 """More than come in: each request that is kept forgets some that are old."""
 _LIST_S = 5.0
@@ -383,10 +386,12 @@ class SqliteStore:
         if dry_run or not oldest_first:
             return len(oldest_first)
 
-        def write(transaction: Transaction) -> int:
-            return len(transaction.fetch("resend_deliveries", ids=rows.text(oldest_first), now=now, every_s=every_s))
-
-        return await self._writer.commit(write)
+        resent = 0
+        for start in range(0, len(oldest_first), _RESENT_AT_ONCE):
+            ids = rows.text(oldest_first[start : start + _RESENT_AT_ONCE])
+            turns = {"ids": ids, "now": now, "first_at": now + start * every_s, "every_s": every_s}
+            resent += len(await self._writer.commit(partial(_resend, turns)))
+        return resent
 
     async def last_event(self) -> int:
         """See Store."""
@@ -549,6 +554,10 @@ class SqliteStore:
             transaction.fetch("give_up_answers")
 
         await self._writer.commit(write)
+
+
+def _resend(turns: Mapping[str, object], transaction: Transaction) -> list[Row]:
+    return transaction.fetch("resend_deliveries", **turns)
 
 
 def _delivery_view(row: Row, attempts: tuple[Attempt, ...] = ()) -> DeliveryView:

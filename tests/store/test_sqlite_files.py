@@ -4,15 +4,16 @@ import asyncio
 import sqlite3
 import stat
 import threading
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from relay.core.errors import StoreError, StoreUnusable, TooMuch
-from relay.core.ports import WatchFilter
+from relay.core.ports import DeliveryFilter, WatchFilter
 from relay.core.standing import Standing
-from relay.store import open_sqlite
+from relay.store import open_sqlite, rows
 from relay.store.connection import within
 from relay.store.durations import write_lessons
 from relay.store.opening import connect, open_writer
@@ -236,3 +237,13 @@ async def test_a_page_of_watches_costs_what_is_on_it(tmp_path: Path, wanted: dic
         found = database.execute(f"EXPLAIN QUERY PLAN {queries()['list_watches']}", dict.fromkeys(keys) | wanted)
         assert any(plan in row[3] for row in found)
     database.close()
+
+
+async def test_a_page_of_deliveries_is_not_sorted_out_of_all_there_are(tmp_path: Path) -> None:
+    async with open_sqlite(tmp_path / "relay.db"):
+        pass
+    options = rows.delivery_filter(DeliveryFilter(), (1.0, "dlv_1"), limit=50)
+    with closing(sqlite3.connect(tmp_path / "relay.db")) as database:
+        plan = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {queries()['list_deliveries']}", options)]
+
+    assert not [step for step in plan if "ORDER BY" in step]

@@ -1221,7 +1221,11 @@ class TestResendingMany:
     async def resend(self, store: Store, wanted: DeliveryFilter, *, dry_run: bool = False) -> int:
         return await store.resend_matching(wanted, NOW + 500, every_s=2.0, dry_run=dry_run)
 
-    async def test_all_that_match_go_one_after_the_other_with_fresh_budgets(self, store: Store) -> None:
+    @pytest.mark.parametrize("at_once", [2, 2000])
+    async def test_all_that_match_go_one_after_the_other_with_fresh_budgets(
+        self, store: Store, at_once: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("relay.store.sqlite._RESENT_AT_ONCE", at_once)
         sent = {await self.exhausted(store, number) for number in range(1, 4)}
         everything = DeliveryFilter(states=frozenset({DeliveryState.EXHAUSTED}))
 
