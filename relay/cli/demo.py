@@ -135,10 +135,16 @@ async def _demo(folder: Path) -> int:
 
 
 def _stop_in_order_when_told() -> None:
-    """Let SIGTERM do what Ctrl-C does: end the daemon first."""
+    """Let SIGTERM, and a terminal that is closed, do what Ctrl-C does: end the daemon first."""
     task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+    def stop() -> None:
+        if task is not None and not task.cancelling():  # the kernel and the shell both tell of a closed terminal
+            task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
+            asyncio.get_running_loop().add_signal_handler(number, stop)
 
 
 async def _tell_the_stories(folder: Path, simulator: Simulator, receiver: Receiver) -> None:

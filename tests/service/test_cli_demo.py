@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -52,13 +53,18 @@ def test_a_daemon_that_cannot_start_is_the_reason(monkeypatch: pytest.MonkeyPatc
     assert 'unknown key "sever"' in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-def test_a_demo_that_is_stopped_stops_what_it_started(number: signal.Signals) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_demo_that_is_stopped_stops_what_it_started(number: signal.Signals, tmp_path: Path) -> None:
     script = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from relay.cli import main; main()"
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL); from relay.cli import main; main()"
     )
     demo = subprocess.Popen(
-        [sys.executable, "-u", "-c", script, "demo"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [sys.executable, "-u", "-c", script, "demo"],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
     assert demo.stdout is not None
     addresses = re.findall(r"http://127\.0\.0\.1:\d+", demo.stdout.readline())
@@ -70,6 +76,7 @@ def test_a_demo_that_is_stopped_stops_what_it_started(number: signal.Signals) ->
 
     assert demo.wait(timeout=30) == 130
     assert [listening(address) for address in addresses] == [False, False, False]
+    assert list(tmp_path.iterdir()) == []
 
 
 def job(status: str, provider_status: str, polls: int, told: str = "") -> Progress:
