@@ -161,11 +161,15 @@ def revoke(ctx: click.Context, reference: str, config_path: Path | None) -> int:
 
 
 def _meant(tokens: list[dict[str, Any]], reference: str) -> str:
+    from relay.core.access import is_whole_token, token_id
+
     live = [item for item in tokens if not item["revoked_at"]]
     for item in tokens:
         if item["id"] == reference:
             return reference
     named = [str(item["id"]) for item in live if item["name"] == reference]
+    if not named and is_whole_token(reference):
+        raise click.UsageError(f"that is a whole token, a secret; name it by its id, {token_id(reference)}")
     if not named:
         raise NothingMatched(f'no token "{reference}"; relay token ls shows them')
     if len(named) > 1:

@@ -60,6 +60,11 @@ def token_id(text: str) -> str:
     return text[:_SHOWN]
 
 
+def is_whole_token(text: str) -> bool:
+    """Tell whether a text looks like a token with more than may be shown of it."""
+    return text.startswith(_PREFIX) and len(text) > _SHOWN
+
+
 def digest_of(text: str) -> str:
     """Return what is kept of a token: all of its bits are random, so a plain hash needs no salt."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

@@ -595,6 +595,19 @@ def test_a_reader_that_has_seen_enough_ends_the_list_quietly(api: ScriptedApi, r
     assert process.wait(timeout=30) == 1
 
 
+def test_a_token_that_is_to_be_revoked_is_not_told_to_the_log_of_a_terminal(api: ScriptedApi, relay: Cli) -> None:
+    token = "rly_Xk3vTq0a" + "s" * 35
+    shown = {"id": token[:12], "name": "shop", "scopes": ["read"], "revoked_at": None}
+    api.on("GET", "/v1/tokens", (200, {"items": [shown]}))
+
+    done = relay.process("token", "revoke", token)
+
+    assert done.returncode == 2
+    assert "name it by its id, rly_Xk3vTq0a\n" in done.stderr
+    assert "sss" not in done.stderr
+    assert [asked.method for asked in api.asked] == ["GET"]
+
+
 def in_a_shell(relay: Cli, line: str, **env: str) -> "subprocess.CompletedProcess[str]":
     """Run a line of a shell in which `relay` is the command line."""
     script = f'relay() {{ "{sys.executable}" -m relay "$@"; }}\n{line}'
