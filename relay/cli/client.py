@@ -6,6 +6,7 @@ import os
 import socket
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -156,11 +157,14 @@ def checked_url(text: str) -> str:
 def default_url(env: Mapping[str, str] = os.environ) -> str:
     """Return where the daemon of this machine answers, by $RELAY_URL or the configuration that it would read.
 
-    Its socket comes first, where there is one that may be used.
+    Its socket comes first, where there is one that may be used.  Raises
+    OSError where a configuration is named that is not there.
     """
     if env.get("RELAY_URL"):
         return env["RELAY_URL"]
     named = env.get("RELAY_CONFIG")
+    if named:
+        _expect(Path(named))
     for place in [Path(named)] if named else [Path("config.toml"), places.CONFIGURATION]:
         if _may_be_there(place):
             server = _server_settings(place, env)
@@ -169,6 +173,12 @@ def default_url(env: Mapping[str, str] = os.environ) -> str:
             listening = f"http://{server['listen']}" if "listen" in server else DEFAULT_URL
             return next((f"unix:{path.absolute()}" for path in usable), listening)
     return DEFAULT_URL
+
+
+def _expect(named: Path) -> None:
+    """Raise OSError for a file that is not there; one that cannot be seen may be."""
+    with suppress(PermissionError):
+        named.stat()
 
 
 def _may_be_there(place: Path) -> bool:

@@ -42,13 +42,20 @@ def seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> flo
 
 
 def client_of(ctx: click.Context, config_path: Path | None = None) -> Client:
-    """Return the client of the daemon that the options, the environment and the configuration name."""
+    """Return the client of the daemon that the options, the environment and the configuration name.
+
+    Raises ConfigInvalid where that configuration is not there.
+    """
     options = ctx.find_root().obj
     env = os.environ if config_path is None else {**os.environ, "RELAY_CONFIG": str(config_path)}
     try:
         url = checked_url(options["url"] or default_url(env))
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    except OSError as error:
+        from relay.config import ConfigInvalid
+
+        raise ConfigInvalid(f"{error.filename}: error: cannot be read: {error.strerror}") from None
     return Client(url, _token(options["token"], options["token_file"]))
 
 

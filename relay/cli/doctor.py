@@ -66,7 +66,7 @@ def doctor(ctx: click.Context, config_path: Path | None, as_json: bool) -> int:
       relay doctor --json | jq -r 'select(.level != "OK") | .mend'
     """
     worst = ExitCode.OK
-    for finding in _examination(client_of(ctx), config_path):
+    for finding in _examination(_client(ctx, config_path), config_path):
         if finding.level is Level.FAIL:
             worst = ExitCode.ERROR
         if as_json:
@@ -74,6 +74,16 @@ def doctor(ctx: click.Context, config_path: Path | None, as_json: bool) -> int:
         else:
             _tell(finding)
     return worst
+
+
+def _client(ctx: click.Context, config_path: Path | None) -> Client | None:
+    """Return the client of the daemon, or None where the configuration is not there that would name it."""
+    from relay.config import ConfigInvalid
+
+    try:
+        return client_of(ctx, config_path)
+    except ConfigInvalid:
+        return None
 
 
 def _tell(finding: Finding) -> None:
@@ -84,7 +94,7 @@ def _tell(finding: Finding) -> None:
     )
 
 
-def _examination(client: Client, config_path: Path | None) -> Iterator[Finding]:
+def _examination(client: Client | None, config_path: Path | None) -> Iterator[Finding]:
     yield from _program()
     settings, findings = _configuration(config_path)
     yield from findings
@@ -94,7 +104,8 @@ def _examination(client: Client, config_path: Path | None) -> Iterator[Finding]:
         yield from _database(settings.store.path)
         yield from _orphans(settings)
     yield from _unit()
-    yield from _daemon(client)
+    if client is not None:
+        yield from _daemon(client)
 
 
 def _program() -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """Where the command line looks for the daemon."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -108,7 +109,20 @@ def test_a_configuration_that_cannot_be_read_means_the_default(tmp_path: Path) -
     (tmp_path / "relay.toml").write_bytes(b"\xff\xfe")
 
     assert default_url({"RELAY_CONFIG": str(tmp_path / "relay.toml")}) == "http://127.0.0.1:8377"
-    assert default_url({"RELAY_CONFIG": str(tmp_path / "missing.toml")}) == "http://127.0.0.1:8377"
+
+
+@pytest.mark.parametrize("name", ["typo.toml", "typo/relay.toml", "file/relay.toml"])
+def test_a_configuration_that_is_named_and_not_there_means_no_daemon(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    missing = tmp_path / name
+    env = {key: value for key, value in os.environ.items() if key != "RELAY_URL"} | {"RELAY_CONFIG": str(missing)}
+    command = [sys.executable, "-m", "relay", "ls"]
+
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=False)
+
+    assert (done.returncode, done.stdout) == (78, "")
+    assert done.stderr.startswith(f"{missing}: error: cannot be read: No")
+    assert default_url({"RELAY_CONFIG": str(missing), "RELAY_URL": "http://relay.example"}) == "http://relay.example"
 
 
 def test_ids_are_quoted_so_that_none_reaches_another_resource() -> None:
