@@ -119,11 +119,19 @@ def _by_socket(request: web.Request) -> bool:
 
 
 def _refuse_browsers(request: web.Request, listen_host: str) -> None:
-    host = request.url.host or ""
+    host = _host_of(request)
     if host not in ("localhost", listen_host) and not _is_loopback(host):
         raise ApiProblem(Problem.FORBIDDEN, "without tokens relay answers only to a loopback host name")
     if "Origin" in request.headers:
         raise ApiProblem(Problem.FORBIDDEN, "without tokens relay answers no web page")
+
+
+def _host_of(request: web.Request) -> str:
+    """Return whom the request believes to ask; nobody, where that cannot be read."""
+    try:
+        return request.url.host or ""
+    except ValueError:
+        return ""
 
 
 def _is_loopback(host: str) -> bool:

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+import structlog
 from pydantic import TypeAdapter, ValidationError
 from support.api import ROOT, SHOP, TOKENS, Api, bearer, served
 
@@ -677,3 +678,10 @@ class TestWhoMayAsk:
     async def test_without_tokens_a_web_page_is_kept_out(self, api: Api) -> None:
         for headers in ({"Host": "evil.example"}, {"Origin": "https://evil.example"}):
             assert (await api.call("GET", "/v1/watches", headers=headers))[0] == 403
+
+    @pytest.mark.parametrize("host", ["127.0.0.1:99999999", "localhost:80/x", "localhost:port"])
+    async def test_a_host_that_cannot_be_read_is_kept_out_like_a_strange_one(self, api: Api, host: str) -> None:
+        with structlog.testing.capture_logs() as logs:
+            status, _ = await api.call("GET", "/v1/watches", headers={"Host": host})
+
+        assert (status, logs) == (403, [])
