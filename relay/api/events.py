@@ -78,8 +78,8 @@ async def _stream(
     response.force_close()
     stream = _Stream(response, wanted, place, context.clock.monotonic())
     caller = caller_of(request)
-    await response.prepare(request)
     try:
+        await response.prepare(request)
         with context.news.waiting() as news:
             # An id without data moves the place from which the client will resume, and is no event to it.
             await _send(stream, f"retry: {_RETRY_MS}\nid: {place}\n\n", context)

@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import structlog
 from support.api import ROOT, SHOP, TOKENS, Api, bearer, served
 from support.daemon import until
 
@@ -177,6 +178,32 @@ async def test_streams_end_when_the_daemon_stops(tmp_path: Path) -> None:
 
         assert await asyncio.wait_for(answer.content.read(), 10) == b""  # it ended in order: nothing broke off
         answer.close()
+
+
+async def test_a_client_that_leaves_before_its_stream_begins_is_no_error(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last_event, asked, gone = api.store.last_event, asyncio.Event(), asyncio.Event()
+
+    async def slow() -> int:
+        asked.set()
+        await gone.wait()
+        return await last_event()
+
+    monkeypatch.setattr(api.store, "last_event", slow)
+    host, port = api.url.removeprefix("http://").split(":")
+    with structlog.testing.capture_logs() as logs:
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
+        await asyncio.wait_for(asked.wait(), 10)
+        (conversation,) = api.listener._runner.server.connections  # type: ignore[union-attr]
+        answering = conversation._task_handler
+        writer.transport.abort()
+        await until(lambda: conversation.transport is None, 10)
+        gone.set()
+        await asyncio.wait_for(asyncio.wait([answering]), 10)
+
+    assert logs == []
 
 
 async def test_a_client_that_does_not_read_is_left_and_others_go_on(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
