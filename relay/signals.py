@@ -6,14 +6,15 @@ from contextlib import contextmanager
 
 
 class EndSignals:
-    """Tells whoever waits for a watch that it has ended."""
+    """Tells whoever waits for a watch that it has ended, or that there is no more time to wait for that."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, set[asyncio.Event]] = {}
+        self.closed = False
 
     @contextmanager
     def waiting(self, watch_id: str) -> Iterator[asyncio.Event]:
-        """Give an event that is set when the watch ends while the block runs."""
+        """Give an event that is set when the watch ends, or the waiting, while the block runs."""
         event = asyncio.Event()
         self._waiting.setdefault(watch_id, set()).add(event)
         try:
@@ -28,6 +29,12 @@ class EndSignals:
         """Wake everyone who waits for this watch."""
         for event in self._waiting.get(watch_id, ()):
             event.set()
+
+    def close(self) -> None:
+        """Let nobody wait any longer."""
+        self.closed = True
+        for watch_id in self._waiting:
+            self.ended(watch_id)
 
 
 class News:

@@ -35,12 +35,14 @@ def build_app(context: Context) -> web.Application:
         known = web.get if operation.method == "GET" else partial(web.route, operation.method)  # a GET answers HEAD
         app.add_routes([known(operation.path.replace("{id}", _ID), operation.handler)])
     app[PACE] = Pace()
-    app.on_shutdown.append(_close_streams)
+    app.on_shutdown.append(_let_go)
     return app
 
 
-async def _close_streams(app: web.Application) -> None:
+async def _let_go(app: web.Application) -> None:
+    """End what is held open: streams, and requests that wait for a watch."""
     app[CONTEXT].news.close()
+    app[CONTEXT].ends.close()
 
 
 @web.middleware

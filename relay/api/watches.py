@@ -157,7 +157,7 @@ async def _wait(context: Context, watch_id: str, wait_s: float) -> WatchView:
         while True:
             view = await context.store.watch(watch_id)
             left = until - context.clock.monotonic()
-            if view.watch.status.terminal or left <= 0:
+            if view.watch.status.terminal or left <= 0 or context.ends.closed:
                 return view
             await context.clock.wait(ended, min(left, _RECHECK_S))
 

@@ -123,6 +123,18 @@ async def test_a_token_holds_so_many_requests_open_and_others_are_as_before(
         stream.close()
 
 
+async def test_a_request_that_waits_is_answered_when_the_daemon_stops(tmp_path: Path) -> None:
+    async with served(tmp_path) as api:
+        await api.add()
+        reader, writer = await connected(api, HELD)
+        await until(lambda: api.ends._waiting, 10)
+
+    answer = await asyncio.wait_for(reader.read(), 10)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b'"status": "queued"' in answer
+    writer.close()
+
+
 @pytest.mark.parametrize("dripping", [False, True], ids=["silent", "dripping"])
 async def test_a_request_that_does_not_come_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dripping: bool
