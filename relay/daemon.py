@@ -5,6 +5,7 @@ import errno
 import faulthandler
 import gc
 import math
+import os
 import resource
 import signal
 import sys
@@ -21,7 +22,7 @@ import structlog
 from relay import __version__, assembly, config, log, systemd
 from relay.api import Listener, build_app
 from relay.clock import SystemClock, SystemEntropy
-from relay.config import Config, ConfigInvalid, SecretUnreadable
+from relay.config import Config, ConfigInvalid, Listen, SecretUnreadable
 from relay.core.address import AddressPolicy
 from relay.core.errors import RelayError, StoreError
 from relay.core.ports import Clock, Entropy, Store
@@ -201,7 +202,7 @@ async def running(settings: Config, clock: Clock, entropy: Entropy, mask: Secret
         listener = Listener(build_app(engine.context), grace_s=_IDLE_CONNECTIONS_S)
         await listener.start()
         stack.push_async_callback(listener.stop)
-        address = await listener.listen(settings.server.listen.host, settings.server.listen.port)
+        address = await _listen(listener, settings.server.listen)
         if settings.server.socket is not None:
             await _listen_locally(listener, settings.server.socket)
         stack.push_async_callback(_release_leases, store)
@@ -225,6 +226,19 @@ async def _release_leases(store: Store) -> None:
         await store.release_leases()
     except StoreError as error:
         _log.warning("leases.kept", until="the next start", error=str(error))
+
+
+async def _listen(listener: Listener, where: Listen) -> str:
+    """Open the address of the configuration, and return its URL; raises RelayError where it cannot be had."""
+    try:
+        return await listener.listen(where.host, where.port)
+    except OSError as error:
+        number = error.errno or 0
+        words = os.strerror(number) if number in errno.errorcode else error.strerror
+        way_out = "stop the program that has it, or name" if number == errno.EADDRINUSE else "name"
+        raise RelayError(
+            f"server.listen: {where.host}, port {where.port}: {words}; {way_out} another address"
+        ) from error
 
 
 async def _listen_locally(listener: Listener, path: Path) -> None:

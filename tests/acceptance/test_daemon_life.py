@@ -137,6 +137,10 @@ async def test_a_busy_port_is_one_line_and_an_error(world: World, relay: RelayPr
         assert await other.stop() == 1
         assert "Traceback" not in other.log()
         assert other.events()[-1]["event"] == "daemon.failed"
+        assert other.events()[-1]["error"] == (
+            f"server.listen: 127.0.0.1, port {relay.port}: Address already in use; "
+            "stop the program that has it, or name another address"
+        )
 
 
 async def test_a_wrong_configuration_is_78_with_every_mistake(tmp_path: Path) -> None:
