@@ -68,6 +68,8 @@ def _token(given: str | None, file: str | None) -> str | None:
             raise click.UsageError(f"the token file cannot be read: {error.strerror}") from error
         except UnicodeDecodeError:
             raise click.UsageError("the token file holds no text") from None
+        if not token:
+            raise click.UsageError("the token file is empty")
     if token and not _TOKEN.fullmatch(token):
         raise click.UsageError("the token holds characters that no token has")
     return token

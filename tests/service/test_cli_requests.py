@@ -146,6 +146,7 @@ def test_adding_with_json_prints_the_watch(api: ScriptedApi, relay: Cli) -> None
         ("--token", "a", "--token-file", "b", "ls"),
         ("--token", "a b", "ls"),
         ("--token-file", "/nonexistent/token", "ls"),
+        ("--token-file", os.devnull, "ls"),
     ],
     ids=" ".join,
 )
