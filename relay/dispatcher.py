@@ -287,7 +287,7 @@ class Dispatcher:
                 self._doubt(message[0].delivery, request.doubt)
             response, verdict = await send(outlet, request, self._clock)
             if target.lane in self._chats:
-                self._leave_alone(target.lane, outlet, verdict)
+                self._leave_alone(message[0].delivery, outlet, verdict)
         deliveries = [item.delivery for item in message]
         settlements = settle_together(
             deliveries,
@@ -369,10 +369,10 @@ class Dispatcher:
         self._metrics.doubted_messages.labels(delivery.target.name or "callback").inc()
         log.warning("message.doubted", delivery_id=delivery.id, destination=delivery.target.name, doubt=doubt)
 
-    def _leave_alone(self, lane: str, outlet: Outlet, verdict: Verdict) -> None:
-        """Remember how long a chat is to hear nothing."""
-        now = self._clock.monotonic()
-        if verdict.sign is not Sign.UNKNOWN and outlet.digests is not None:
+    def _leave_alone(self, first: Delivery, outlet: Outlet, verdict: Verdict) -> None:
+        """Remember how long a chat is to hear nothing; what a person wants sent again is no storm."""
+        lane, now = first.target.lane, self._clock.monotonic()
+        if verdict.sign is not Sign.UNKNOWN and outlet.digests is not None and takes_company(first):
             self._chats.told(lane, widest_s=outlet.digests.widest_s, now=now)
         rest_s = max(verdict.rest_s, verdict.retry_after_s or 0.0)
         self._chats.rest(lane, now + rest_s, widely=verdict.rests_service)

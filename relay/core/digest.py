@@ -40,7 +40,7 @@ def next_window(last: Window | None, *, widest_s: float, now: float) -> Window:
 def takes_company(delivery: Delivery) -> bool:
     """Tell whether what else is due for the same chat may go into one message with `delivery`.
 
-    What a person wants sent again is a message of its own.
+    What a person wants sent again is a message of its own, and opens no window.
     """
     return delivery.trigger is Trigger.SCHEDULED
 

@@ -350,9 +350,9 @@ class Store(Protocol):
 
         A lane that fails gets at most `per_failing_lane`, and one of `limits` as
         many as that says; at most `retries` of all were tried before.  Of one lane,
-        and of lanes equally busy, the oldest due go first.  Before that, those held
-        are let go where it is time to find out whether a destination is back, or
-        it is.
+        and of lanes equally busy, the oldest due go first; in a lane of `limits`,
+        those that a person wants sent again go last.  Before that, those held are
+        let go where it is time to find out whether a destination is back, or it is.
         """
         ...
 

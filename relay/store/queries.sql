@@ -150,7 +150,8 @@ DELETE FROM durations WHERE provider = :provider AND (phase, model) IN (
 -- A skip scan over the lanes with pending deliveries, so that a lane with a long
 -- queue costs the others nothing.  Places are shared out in turn: those under way
 -- count, so that a lane that hangs is last in the queue, and a lane that fails
--- has few.  Of what was tried before, only :retries are taken.
+-- has few.  Of what was tried before, only :retries are taken.  A chat has one
+-- place, for which what happened goes before what a person wants sent again.
 WITH RECURSIVE lanes (lane) AS (
     SELECT min(lane) FROM deliveries WHERE state = 'pending'
     UNION ALL
@@ -158,9 +159,12 @@ WITH RECURSIVE lanes (lane) AS (
     FROM lanes WHERE lanes.lane IS NOT NULL
 ),
 due AS (
-    SELECT id, next_attempt_at, lane, attempts,
-           row_number() OVER (PARTITION BY deliveries.lane ORDER BY next_attempt_at) AS place
-    FROM deliveries WHERE id IN (
+    SELECT deliveries.id, next_attempt_at, lane, attempts, own.value AS own,
+           row_number() OVER (
+               PARTITION BY lane ORDER BY own.value IS NOT NULL AND trigger = 'manual', next_attempt_at
+           ) AS place
+    FROM deliveries LEFT JOIN json_each(:limits) AS own ON own.key = lane
+    WHERE deliveries.id IN (
         SELECT candidate.id FROM lanes JOIN deliveries AS candidate ON candidate.id IN (
             SELECT head.id FROM deliveries AS head
             WHERE head.state = 'pending' AND head.lane = lanes.lane
@@ -168,6 +172,14 @@ due AS (
             ORDER BY head.next_attempt_at
             LIMIT :per_lane
         )
+        UNION ALL
+        SELECT (
+            SELECT news.id FROM deliveries AS news
+            WHERE news.state = 'pending' AND news.lane = chat.key AND news.trigger = 'scheduled'
+              AND news.next_attempt_at <= :now AND news.leased_until <= :now
+            ORDER BY news.next_attempt_at
+            LIMIT 1
+        ) FROM json_each(:limits) AS chat WHERE chat.value > 0
     )
 ),
 placed AS (
@@ -175,8 +187,7 @@ placed AS (
     FROM due
     LEFT JOIN json_each(:busy) AS busy ON busy.key = due.lane
     LEFT JOIN conditions ON conditions.lane = due.lane AND conditions.failures >= :failing_from
-    LEFT JOIN json_each(:limits) AS own ON own.key = due.lane
-    WHERE due.place <= coalesce(own.value, iif(conditions.lane IS NULL, :per_lane, :per_failing_lane))
+    WHERE due.place <= coalesce(due.own, iif(conditions.lane IS NULL, :per_lane, :per_failing_lane))
                        - coalesce(busy.value, 0)
 ),
 ranked AS (

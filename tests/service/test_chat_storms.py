@@ -252,10 +252,27 @@ async def test_what_a_person_wants_sent_again_is_a_message_of_its_own(bench: Ben
 
     assert [await bench.step(), await bench.step(5.1)] == [1, 1]
 
-    assert bench.told()[1:] == ["getimg job failed: no GPU", "2 jobs ended: 2 failed"]
+    assert bench.told()[1:] == ["2 jobs ended: 2 failed", "getimg job failed: no GPU"]
     (again,) = await bench.deliveries([old])
     assert [attempt.trigger for attempt in again.attempts] == [Trigger.SCHEDULED, Trigger.MANUAL]
     assert await bench.states(fresh) == {DeliveryState.DELIVERED}
+
+
+async def test_what_a_person_wants_sent_again_opens_no_window_and_lets_news_go_first(bench: Bench) -> None:
+    """More are sent again than a lane has places for, and each takes the second that Slack wants."""
+    old = await bench.failures(40)
+    await bench.step()
+    bench.clock.advance(100)
+    for view in await bench.deliveries(old):
+        await bench.store.resend(view.delivery.id, bench.clock.now())
+
+    assert [await bench.step(), await bench.step(0.9), await bench.step(0.2), await bench.step(1.1)] == [1, 0, 1, 1]
+    fresh = await bench.failures(2)
+    assert [await bench.step(1.1), await bench.step(5.1), *[await bench.step(1.1) for _ in range(37)]] == [1] * 38 + [0]
+
+    one = "getimg job failed: no GPU"
+    assert bench.told()[1:] == [one, one, one, "2 jobs ended: 2 failed", *[one] * 37]
+    assert await bench.states(fresh + old) == {DeliveryState.DELIVERED}
 
 
 async def test_one_message_tells_of_no_more_than_can_be_read_at_once(bench: Bench) -> None:

@@ -26,6 +26,7 @@ SMALL = {
     "ranked",
     "busy",
     "own",
+    "chat",
     "wanted",
     "told",
     "made",
