@@ -1,6 +1,6 @@
 """Deliveries: one event to one destination, and what an attempt makes of it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from relay.core.etiquette import Sign
@@ -14,6 +14,9 @@ SPARED_OVERLOADS = 3
 
 _SLOW_STEPS = 3
 """How much further on the ladder of gaps one begins with a receiver that probably never takes the message."""
+
+_OWN_GAP_S = 300.0
+"""The widest gap after a fault of ours: the receiver is waited for no longer than it takes to notice the mending."""
 
 
 class DeliveryState(StrEnum):
@@ -160,8 +163,9 @@ def settle(delivery: Delivery, verdict: Verdict, policy: RetryPolicy, *, now: fl
 
     A try of the schedule uses up a step of it, unless the fault was ours or the
     receiver is overloaded, which is free SPARED_OVERLOADS times.  What was free
-    widens the gap all the same where overload goes on.  A receiver that probably
-    never takes the message is asked less often.
+    widens the gap all the same where overload goes on, and up to _OWN_GAP_S where
+    our fault does.  A receiver that probably never takes the message is asked less
+    often.
     """
     scheduled = delivery.trigger is Trigger.SCHEDULED
     overloaded = verdict.sign is Sign.OVERLOADED
@@ -171,7 +175,11 @@ def settle(delivery: Delivery, verdict: Verdict, policy: RetryPolicy, *, now: fl
     state = _outcome(delivery, verdict)
     again = delivery.next_attempt_at
     if state is None:
-        step = max(tries + (spared if overloaded else 0), 1) + (_SLOW_STEPS if verdict.sign is Sign.REFUSES else 0)
+        if verdict.sign is Sign.UNKNOWN:
+            policy = replace(policy, max_gap_s=min(policy.max_gap_s, _OWN_GAP_S))
+            step = max(delivery.attempts - tries - spared, 0) + 1
+        else:
+            step = max(tries + (spared if overloaded else 0), 1) + (_SLOW_STEPS if verdict.sign is Sign.REFUSES else 0)
         planned = next_attempt(
             policy, step=step, since=delivery.retry_from, now=now, floor_s=verdict.retry_after_s, sample=sample
         )

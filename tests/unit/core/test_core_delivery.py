@@ -135,17 +135,31 @@ def test_a_failed_manual_try_uses_no_step_of_the_schedule() -> None:
     )
 
 
+OURS = Verdict(VerdictKind.RETRY, "local: no route", sign=Sign.UNKNOWN)
+
+
 @pytest.mark.parametrize("delivery", [DELIVERY, MANUAL])
-def test_a_fault_of_ours_uses_no_try(delivery: Delivery) -> None:
-    step = settled(delivery, Verdict(VerdictKind.RETRY, "local: no route", sign=Sign.UNKNOWN))
+def test_a_fault_of_ours_uses_no_try_however_often_it_comes(delivery: Delivery) -> None:
+    assert settled(delivery, OURS).tries == 3
+    assert settled(replace(delivery, attempts=900), OURS).tries == 3
 
-    assert (step.tries, step.next_attempt_at) == (3, NOW + 120)
+
+@pytest.mark.parametrize("tries", [0, 3, 12])
+def test_faults_of_ours_widen_the_gap_to_five_minutes_wherever_the_schedule_stands(tries: int) -> None:
+    """Three of the attempts were spared for overload, which is another matter."""
+    delivery, gaps = replace(DELIVERY, tries=tries, spared=3, attempts=tries + 3), []
+    for _ in range(6):
+        step = settled(delivery, OURS)
+        gaps.append(step.next_attempt_at - NOW)
+        delivery = replace(delivery, tries=step.tries, spared=step.spared, attempts=delivery.attempts + 1)
+
+    assert gaps == [5, 30, 120, 300, 300, 300]
 
 
-def test_a_first_attempt_that_cost_no_try_is_repeated_after_the_first_gap() -> None:
-    step = settled(replace(DELIVERY, tries=0), Verdict(VerdictKind.RETRY, "local: no route", sign=Sign.UNKNOWN))
+def test_after_a_fault_of_ours_the_schedule_goes_on_where_it_stood() -> None:
+    step = settled(replace(DELIVERY, tries=1, attempts=40), Verdict(VerdictKind.RETRY, "HTTP 500"))
 
-    assert (step.tries, step.next_attempt_at) == (0, NOW + 5)
+    assert (step.tries, step.next_attempt_at) == (2, NOW + 30)
 
 
 def test_the_receivers_wish_is_kept() -> None:
