@@ -116,7 +116,7 @@ class TroubleKind(StrEnum):
     REFUSED = "refused"
     """The provider refused the request (other 4xx): a wrong parameter or a wrong description."""
     UNAVAILABLE = "unavailable"
-    """The provider failed (5xx) or could not be reached."""
+    """The provider failed (5xx), sent us elsewhere (3xx) or could not be reached."""
     MALFORMED = "malformed"
     """The answer was not what the provider documents: HTML, half a body, not JSON, too large."""
 

@@ -16,6 +16,8 @@ FAILURES_BEFORE_OPEN = 5
 """Polls in a row that must fail before the provider counts as unreachable."""
 OUTAGE_S = 10.0
 """How long they must have failed, so that a hiccup of many polls at once is none."""
+REFUSING_S = 60.0
+"""The same where the last of them was refused by another 4xx, which may as well be about one job."""
 QUOTA_S = 300.0
 """A rate limit that asks for more patience than this is a spent quota, worth telling."""
 
@@ -97,7 +99,7 @@ def after_answer(standing: Standing, answer: Answer, *, asked_at: float, now: fl
     It shows no more than that the credential worked at `asked_at`: a slow one may
     have been given before others were refused, and is no recovery from that.
     """
-    if not isinstance(answer, Trouble) or answer.kind in (TroubleKind.MISSING, TroubleKind.REFUSED):
+    if not isinstance(answer, Trouble) or answer.kind is TroubleKind.MISSING:
         return _working(standing, asked_at, now)
     match answer.kind:
         case TroubleKind.UNAUTHORIZED:
@@ -106,8 +108,10 @@ def after_answer(standing: Standing, answer: Answer, *, asked_at: float, now: fl
             return _forbidden(standing, answer, now, sample)
         case TroubleKind.RATE_LIMITED:
             return _rate_limited(standing, answer, now, sample)
+        case TroubleKind.REFUSED:
+            return _failed(standing, answer, now, sample, lasting_s=REFUSING_S)
         case _:
-            return _failed(standing, answer, now, sample)
+            return _failed(standing, answer, now, sample, lasting_s=OUTAGE_S)
 
 
 def _working(standing: Standing, asked_at: float, now: float) -> Change:
@@ -138,11 +142,11 @@ def _rate_limited(standing: Standing, trouble: Trouble, now: float, sample: floa
     return Change(replace(standing, rest_until=max(standing.rest_until, now + wait * (1 + 0.05 * sample))))
 
 
-def _failed(standing: Standing, trouble: Trouble, now: float, sample: float) -> Change:
+def _failed(standing: Standing, trouble: Trouble, now: float, sample: float, *, lasting_s: float) -> Change:
     failures = standing.failures + 1
     failing_since = standing.failing_since if standing.failures else now
     counted = replace(standing, failures=failures, failing_since=failing_since)
-    lasting = failures >= FAILURES_BEFORE_OPEN and now - failing_since >= OUTAGE_S
+    lasting = failures >= FAILURES_BEFORE_OPEN and now - failing_since >= lasting_s
     if not lasting and standing.footing is Footing.WORKING:
         return Change(counted)
     footing = standing.footing if standing.probing else Footing.UNREACHABLE

@@ -21,7 +21,7 @@ _BY_CODE = {
     425: TroubleKind.UNAVAILABLE,
     429: TroubleKind.RATE_LIMITED,
 }
-"""What a code means where the description does not say otherwise; other 4xx are refused, 5xx unavailable."""
+"""What a code means where the description does not say otherwise; other 4xx are refused, 3xx and 5xx unavailable."""
 
 _MESSAGE = Paths(("error.message", "message", "error", "detail", "msg", "base_resp.status_msg", "errors[0]", "title"))
 _QUERY = re.compile(r"(://[^\s?#\"'<>]*)[?#][^\s\"'<>]*")
@@ -29,9 +29,7 @@ _QUERY = re.compile(r"(://[^\s?#\"'<>]*)[?#][^\s\"'<>]*")
 
 def kind_of(status: int) -> TroubleKind:
     """Return what an HTTP code other than 2xx means everywhere."""
-    if status >= 500:
-        return TroubleKind.UNAVAILABLE
-    return _BY_CODE.get(status, TroubleKind.REFUSED)
+    return _BY_CODE.get(status, TroubleKind.REFUSED if 400 <= status < 500 else TroubleKind.UNAVAILABLE)
 
 
 def told(kind: TroubleKind, response: Response, body: Any, now: float, *, code: str | None = None) -> Trouble:

@@ -13,7 +13,8 @@ KEYLESS = Trouble(TroubleKind.UNAUTHORIZED, "HTTP 401")
 FORBIDDEN = Trouble(TroubleKind.FORBIDDEN, "HTTP 403")
 DOWN = Trouble(TroubleKind.UNAVAILABLE, "HTTP 502")
 WORKS = Standing(since=5.0, worked_at=NOW - 100)
-WELL = [SEEN, Trouble(TroubleKind.MISSING, "HTTP 404"), Trouble(TroubleKind.REFUSED, "HTTP 422")]
+REFUSED = Trouble(TroubleKind.REFUSED, "HTTP 405")
+WELL = [SEEN, Trouble(TroubleKind.MISSING, "HTTP 404")]
 
 
 def step(standing: Standing, answer: Answer, *, now: float = NOW, sample: float = 0.0) -> Change:
@@ -152,6 +153,31 @@ def test_many_failures_at_once_are_a_hiccup() -> None:
     assert step(many, DOWN) == Change(replace(many, failures=501))
 
 
+def test_polls_refused_one_and_all_for_a_minute_are_an_outage_that_says_what_was_answered() -> None:
+    refused = replace(WORKS, failures=4, failing_since=NOW - 60)
+
+    change = step(refused, REFUSED)
+
+    assert (change.tell, change.standing.footing) == ("provider.unreachable", Footing.UNREACHABLE)
+    assert (change.standing.rest_until, change.standing.detail) == (NOW + 5, "HTTP 405")
+
+
+@pytest.mark.parametrize(("refusals", "for_s"), [(3, 60.0), (400, 59.9)])
+def test_few_refusals_or_many_within_a_minute_are_none(refusals: int, for_s: float) -> None:
+    refused = replace(WORKS, failures=refusals, failing_since=NOW - for_s)
+
+    assert step(refused, REFUSED) == Change(replace(refused, failures=refusals + 1))
+
+
+def test_a_refusal_proves_no_credential_and_ends_no_trouble() -> None:
+    resting = Standing(Footing.UNAUTHORIZED, since=5.0, rest_until=NOW, rests=1, detail="HTTP 401")
+
+    change = step(resting, REFUSED)
+
+    assert (change.tell, change.standing.worked_at) == (None, 0.0)
+    assert (change.standing.footing, change.standing.rest_until) == (Footing.UNAUTHORIZED, NOW + 10)
+
+
 def test_failures_that_were_under_way_neither_lengthen_the_rest_nor_tell_again() -> None:
     resting = Standing(Footing.UNREACHABLE, since=5.0, rest_until=NOW + 5, failures=5, rests=1, detail="HTTP 503")
 
@@ -202,6 +228,6 @@ def test_a_provider_that_answers_at_all_can_be_reached_again() -> None:
     assert after_answer(away, SEEN, asked_at=NOW - 20, now=NOW, sample=0.0).tell == "provider.recovered"
 
 
-@pytest.mark.parametrize("answer", [*WELL, KEYLESS, DOWN])
+@pytest.mark.parametrize("answer", [*WELL, KEYLESS, DOWN, REFUSED])
 def test_every_other_answer_concerns_its_watch_as_it_is(answer: Answer) -> None:
     assert attributed(WORKS, answer, asked_before=0.0) is answer
