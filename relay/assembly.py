@@ -134,6 +134,11 @@ async def _greet(target: Target, resolve: Callable[[Target], Outlet | None], clo
     return verdict
 
 
+def addresses(settings: Config) -> dict[str, tuple[DestinationType, str]]:
+    """Return what each named destination is and where, secret URLs read; raises RelayError."""
+    return {name: (chosen.type, chosen.url.read()) for name, chosen in settings.destinations.items()}
+
+
 def egress(settings: Config) -> Egress | None:
     """Return the way out through a proxy, where there is one; raises RelayError for a proxy that is none."""
     if settings.egress.proxy is None:

@@ -3,20 +3,21 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import structlog
 
 from relay import assembly, config, log
 from relay.api import Context, CreatedTokens, Vitals
-from relay.config import Changes, Config, ConfigInvalid, Listen
+from relay.config import Changes, Config, ConfigInvalid, DestinationType, Listen
 from relay.core.address import AddressPolicy
 from relay.core.condition import Condition
-from relay.core.errors import RelayError
+from relay.core.errors import RelayError, StoreError
 from relay.core.ports import Clock, Entropy, Store, Transport
 from relay.core.routing import Route
 from relay.core.standing import Standing
 from relay.core.watch import Target
+from relay.destinations import named_target
 from relay.dispatcher import CONCURRENCY, Dispatcher, Outlet
 from relay.health import Health
 from relay.inquiry import Account
@@ -63,6 +64,7 @@ class _Plan:
     resolve: Callable[[Target], Outlet | None]
     foresight: Foresight
     heartbeat_url: str | None
+    addresses: Mapping[str, tuple[DestinationType, str]] = field(repr=False)
 
 
 class Engine:
@@ -88,13 +90,14 @@ class Engine:
         self._started_at = self._loaded_at = ground.clock.now()
         self._refused = False
         self._heartbeat_url: str | None = None
+        self._addresses: Mapping[str, tuple[DestinationType, str]] = {}
 
     async def start(self, settings: Config) -> None:
         """Put a configuration to work; raises RelayError where that cannot be done."""
         plan = await self._plan(settings)
         await self._created.load()
         ground = self._ground
-        self.settings, self._heartbeat_url = settings, plan.heartbeat_url
+        self.settings, self._heartbeat_url, self._addresses = settings, plan.heartbeat_url, plan.addresses
         self._listen = settings.server.listen
         self.dispatcher = Dispatcher(
             store=ground.store,
@@ -156,7 +159,9 @@ class Engine:
             except Exception as error:  # a bug about what is new must not end what runs
                 self._note_refused(repr(error), exc_info=error)
                 raise RelayError(f"relay fails to take it over: {error!r}") from error
+            moved = [name for name, address in plan.addresses.items() if self._addresses.get(name) != address]
             self._adopt(plan)
+            await self._try_anew(moved)
         _log.info("config.reloaded", **asdict(found))
         for warning in fresh.warnings:
             _log.warning("config.doubted", warning=warning)
@@ -217,6 +222,7 @@ class Engine:
             resolve=assembly.outlets(settings, trusted=self._ground.trusted, guarded=callbacks.transport),
             foresight=callbacks.foresight,
             heartbeat_url=assembly.heartbeat_url(settings),
+            addresses=assembly.addresses(settings),
         )
 
     async def _way_to_callbacks(self, policy: AddressPolicy) -> _Callbacks:
@@ -233,12 +239,21 @@ class Engine:
         """Exchange everything between two turns of the event loop: nothing runs on a mixture."""
         if plan.settings.log != self.settings.log:
             log.configure(style=plan.settings.log.format, level=plan.settings.log.level, mask=self._ground.mask)
-        self.settings, self._heartbeat_url = plan.settings, plan.heartbeat_url
+        self.settings, self._heartbeat_url, self._addresses = plan.settings, plan.heartbeat_url, plan.addresses
         self.dispatcher.adopt(plan.resolve, assembly.chats(plan.settings), plan.routes)
         for poller in self._exchange_pollers(plan):
             self._run(poller)
         self.context.adopt(self._context(plan))
         self._note_loaded()
+
+    async def _try_anew(self, names: Sequence[str]) -> None:
+        """Have destinations tried at once that were down elsewhere; where the database fails they wait their time."""
+        try:
+            for name in names:
+                await self._ground.store.enable(named_target(name).lane, self._ground.clock.now())
+        except StoreError as error:
+            _log.warning("destinations.not_tried", until="their next probe", error=str(error))
+        self.dispatcher.wakeup.set()
 
     def _note_loaded(self) -> None:
         self._loaded_at, self._refused = self._ground.clock.now(), False

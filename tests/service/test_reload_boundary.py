@@ -92,3 +92,47 @@ async def test_a_provider_file_that_changes_during_a_reload_is_not_read_again(
     await daemon.engine.reload()
 
     assert daemon.engine.context.providers["mine"].deadline_s == 7200.0
+
+
+async def test_a_destination_that_has_another_url_now_is_tried_at_once(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where only what the reference leads to has changed; one that is where it was waits for its probe."""
+    path, tried = daemon.engine.settings.path, []
+
+    async def enable(lane: str, _now: float) -> bool:
+        tried.append((lane, daemon.engine.settings is not before))
+        return True
+
+    monkeypatch.setattr(daemon.store, "enable", enable)
+    for name in ("a", "b"):
+        (path.parent / name).write_text(f"https://hooks.slack.com/services/{name}")
+        with path.open("a") as config:
+            config.write(f'[destinations.{name}]\ntype = "slack"\nurl = {{ file = "{name}" }}\n')
+    before = daemon.engine.settings
+    await daemon.engine.reload()
+    tried.clear()
+    (path.parent / "b").write_text("https://hooks.slack.com/services/right")
+    before = daemon.engine.settings
+
+    await daemon.engine.reload()
+    assert tried == [("b", True)]
+    await daemon.engine.reload()
+    assert tried == [("b", True)]
+
+
+async def test_a_database_that_fails_afterwards_undoes_no_reload(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = daemon.engine.settings.path
+    (path.parent / "a").write_text("https://hooks.slack.com/services/a")
+    path.write_text(path.read_text() + '[destinations.a]\ntype = "slack"\nurl = { file = "a" }\n')
+
+    async def enable(_lane: str, _now: float) -> bool:
+        raise StoreError("the disk is gone")
+
+    monkeypatch.setattr(daemon.store, "enable", enable)
+    with structlog.testing.capture_logs() as told:
+        assert (await daemon.engine.reload()).destinations.added == ("a",)
+
+    assert [line["error"] for line in told if line["event"] == "destinations.not_tried"] == ["the disk is gone"]
