@@ -83,7 +83,7 @@ async def _stream(
         with context.news.waiting() as news:
             # An id without data moves the place from which the client will resume, and is no event to it.
             await _send(stream, f"retry: {_RETRY_MS}\nid: {place}\n\n", context)
-            while not context.news.closed and await _may_still(request, caller):
+            while request.transport is not None and not context.news.closed and await _may_still(request, caller):
                 if not await _send_next(stream, context):
                     await context.clock.wait(news, _RECHECK_S)
     except (ConnectionError, TimeoutError, StoreError):

@@ -147,17 +147,19 @@ async def show(request: web.Request) -> web.Response:
     view = await visible(context, caller, request.match_info["id"])
     if wait_s > 0 and not view.watch.status.terminal:
         with request.app[PACE].holding(caller.name):
-            view = await _wait(context, view.watch.id, wait_s)
+            view = await _wait(request, view.watch.id, wait_s)
     return unless_known(request, shown(context, caller, view))
 
 
-async def _wait(context: Context, watch_id: str, wait_s: float) -> WatchView:
+async def _wait(request: web.Request, watch_id: str, wait_s: float) -> WatchView:
+    """Return a watch when it has ended, the time is over, the daemon stops, or nobody is there to hear of it."""
+    context = request.app[CONTEXT]
     until = context.clock.monotonic() + wait_s
     with context.ends.waiting(watch_id) as ended:
         while True:
             view = await context.store.watch(watch_id)
             left = until - context.clock.monotonic()
-            if view.watch.status.terminal or left <= 0 or context.ends.closed:
+            if view.watch.status.terminal or left <= 0 or context.ends.closed or request.transport is None:
                 return view
             await context.clock.wait(ended, min(left, _RECHECK_S))
 

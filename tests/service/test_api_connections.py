@@ -9,7 +9,7 @@ import structlog
 from support.api import ROOT, SHOP, TOKENS, Api, bearer, served
 from support.daemon import until
 
-from relay.api import pace, server
+from relay.api import events, pace, server, watches
 from relay.clock import SystemEntropy
 from relay.core.observation import Observation, Status
 
@@ -133,6 +133,27 @@ async def test_a_request_that_waits_is_answered_when_the_daemon_stops(tmp_path: 
     assert answer.startswith(b"HTTP/1.1 200")
     assert b'"status": "queued"' in answer
     writer.close()
+
+
+async def test_what_a_token_held_is_its_own_again_soon_after_it_has_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is sent to it in that time that would tell."""
+    monkeypatch.setattr(events, "_RECHECK_S", 0.05)
+    monkeypatch.setattr(watches, "_RECHECK_S", 0.05)
+    async with served(tmp_path, TOKENS) as api:
+        api.headers = bearer(SHOP)
+        await api.add()
+        allowed = f"Authorization: Bearer {SHOP}\r\n".encode()
+        waiting = HELD.replace(b"Host", allowed + b"Host")
+        following = b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n" + allowed + b"\r\n"
+        clients = [await connected(api, sent) for sent in (waiting, following)]
+        await until(lambda: api.ends._waiting and api.news._waiting, 10)
+
+        for _, writer in clients:
+            writer.transport.abort()
+
+        await until(lambda: not api.ends._waiting and not api.news._waiting, 10)
 
 
 @pytest.mark.parametrize("dripping", [False, True], ids=["silent", "dripping"])
