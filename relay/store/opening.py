@@ -25,6 +25,9 @@ _HELD = ("SQLITE_BUSY", "SQLITE_LOCKED")
 """How the names of errors begin that are not the file's own fault; those of SQLite go on with details."""
 
 
+_held_here: set[Path] = set()
+
+
 class FileLock:
     """Holds a database for one process, for as long as that lives."""
 
@@ -42,10 +45,18 @@ class FileLock:
         except OSError as error:
             os.close(self._fd)
             raise StoreUnusable(f"{database} is in use by another relay; stop that one first") from error
+        self._database = database.resolve()
+        _held_here.add(self._database)
 
     def release(self) -> None:
         """Let another process have the database."""
+        _held_here.discard(self._database)
         os.close(self._fd)
+
+
+def is_held_here(database: Path) -> bool:
+    """Tell whether this very process holds a database."""
+    return database.resolve() in _held_here
 
 
 async def connect(path: Path, *, read_only: bool = False) -> Connection:

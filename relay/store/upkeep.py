@@ -14,7 +14,7 @@ from pathlib import Path
 
 from relay.core.errors import StoreForbidden, StoreUnusable
 from relay.ownership import hand_over
-from relay.store.opening import APPLICATION_ID, FileLock, is_forbidden, refuse_torn_log
+from relay.store.opening import APPLICATION_ID, FileLock, is_forbidden, is_held_here, refuse_torn_log
 from relay.store.sql import schema_steps
 
 _BUSY_TIMEOUT_S = 10.0
@@ -216,7 +216,9 @@ def _reading(database: Path) -> Iterator[sqlite3.Connection]:
     try:
         if not database.is_file():
             raise StoreUnusable(f"there is no database at {database}")
-        refuse_torn_log(database)
+        # Closing a file of a database lets go of every lock that the process has on it; who holds it has looked.
+        if not is_held_here(database):
+            refuse_torn_log(database)
         address = f"{database.absolute().as_uri()}?mode=ro"
         with closing(sqlite3.connect(address, uri=True, timeout=_BUSY_TIMEOUT_S)) as connection:
             yield connection

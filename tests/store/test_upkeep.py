@@ -3,6 +3,8 @@
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -194,6 +196,25 @@ async def test_damage_is_found(database: Path, tmp_path: Path) -> None:
     with pytest.raises(StoreUnusable):
         upkeep.backup(database, tmp_path / "copy.db")
     assert not (tmp_path / "copy.db").exists()
+
+
+async def test_looking_at_a_database_lets_go_of_no_lock_on_it(store: SqliteStore, database: Path) -> None:
+    """A daemon asks for tokens when it reloads; without its locks, the next program makes the log's index anew."""
+    shared = database.with_name("relay.db-shm")
+    assert is_locked(shared)
+
+    upkeep.holds_tokens(database)
+
+    assert is_locked(shared)
+    await store.add_watches([new(3)], NOW)
+
+
+def is_locked(shared: Path) -> bool:
+    """Tell whether someone has the lock that every connection keeps on the index of the log: its byte 128."""
+    code = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+b'), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 128)"
+    done = subprocess.run([sys.executable, "-c", code, str(shared)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 or "BlockingIOError" in done.stderr
+    return done.returncode != 0
 
 
 async def test_an_end_without_its_event_is_found(database: Path) -> None:
