@@ -21,6 +21,7 @@ from relay.core.watch import Continue, End, Watch, decide
 from relay.experience import Experience
 from relay.inquiry import POLL_TIMEOUT_S, Account, Inquiry
 from relay.metrics import Metrics
+from relay.slow import SlowPolls
 
 log = structlog.get_logger("relay.poller")
 
@@ -38,6 +39,8 @@ _PLANNED_SHARE = 0.9
 """How much of the budget is planned with: the rest is for first looks and for polls that failed."""
 _RAMP_S = 3.0
 """Over this time after the start the credential's concurrency is opened."""
+_SLOW_PER_SLOT = 3
+"""How many polls that are slow are waited for without a slot, for each that there is: hanging ones stop no others."""
 _WARNED_LIMIT = 1000
 
 
@@ -72,6 +75,7 @@ class Poller:
         self._log = log.bind(provider=account.name)
         self._queue: deque[Watch] = deque()
         self._asking = 0
+        self._slow = SlowPolls()
         self._following: set[str] = set()
         self._more_due = False
         """Whether there may be more to claim as soon as there is room."""
@@ -148,9 +152,11 @@ class Poller:
         """Start what is due, and return how long nothing else can be."""
         self.ticked_at = self._clock.monotonic()
         self._looks_at = math.inf
-        if self._ahead > self._open_slots():  # enough is claimed; a poll that ends wakes us
+        self._slow.look(self.ticked_at, self._most_slow)
+        self._begin([], polls)  # what is claimed has the slots of those that are slow
+        if self._ahead > self._open_slots():  # enough is claimed; a poll that ends wakes us, or one that is slow
             self._more_due = True
-            return _LONGEST_WAIT_S
+            return self._next_slow_in_s()
         try:
             await self._share_budget()
             self._begin(await self._claim(), polls)
@@ -231,19 +237,21 @@ class Poller:
             waits.append(self._inquiry.affordable_in_s)
         if self._clock.monotonic() - self._started_at < _RAMP_S:
             waits.append(_RAMP_S / 10)
+        if self._queue:
+            waits.append(self._next_slow_in_s())
         return max(min(waits), _SHORTEST_WAIT_S)
 
     def _begin(self, claimed: Sequence[Watch], polls: asyncio.TaskGroup) -> None:
         """Put what was claimed in the queue, and have as many at work on it as there are slots."""
         self._queue.extend(claimed)
-        for _ in range(min(len(self._queue), self.account.concurrency - self._asking)):
+        for _ in range(min(len(self._queue), self.account.concurrency - self._busy)):
             self._asking += 1
             polls.create_task(self._work(polls))
 
     async def _work(self, polls: asyncio.TaskGroup) -> None:
         """Follow one watch after the other as long as any is claimed and this slot stands."""
         try:
-            while self._queue and not self._stopping and self._asking <= self.account.concurrency:
+            while self._queue and not self._stopping and self._busy <= self.account.concurrency:
                 watch = self._queue.popleft()
                 self._call_for_more()
                 await self._follow(watch)
@@ -266,9 +274,22 @@ class Poller:
             self._log.warning("leases.kept", until="they run out", error=str(error))
 
     @property
+    def _busy(self) -> int:
+        """How many slots are taken: those of slow polls are open again."""
+        return self._asking - len(self._slow)
+
+    @property
     def _ahead(self) -> int:
-        """How many watches are claimed and not yet answered for."""
-        return len(self._queue) + self._asking
+        """How many watches are claimed and not yet answered for, but for the slow."""
+        return len(self._queue) + self._busy
+
+    @property
+    def _most_slow(self) -> int:
+        return _SLOW_PER_SLOT * self.account.concurrency
+
+    def _next_slow_in_s(self) -> float:
+        """Return how long no slot can be opened by a poll that becomes slow."""
+        return max(self._slow.next_in_s(self._clock.monotonic(), self._most_slow), _SHORTEST_WAIT_S)
 
     def _call_for_more(self) -> None:
         if self._more_due and self._ahead <= self._open_slots():
@@ -278,9 +299,12 @@ class Poller:
         settled = True
         try:
             began = self._clock.monotonic()
+            self._slow.begin(watch.id, began)
             settled = await self._settle(watch, await self._poll(watch), began)
         except Exception as error:  # noqa: BLE001 - a boundary: a bug about one watch must not stop the others
             self._failed(error, watch.id)
+        if self._slow.end(watch.id):
+            self.wakeup.set()  # another may be slow in its place
         if settled:
             self._let_go(watch.id)
 

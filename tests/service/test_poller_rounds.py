@@ -6,6 +6,7 @@ import math
 import random
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from relay.core.http import Fault, Request, Response, TransportError
 from relay.core.learning import Evidence, Kind, Phase, Trace, ended
 from relay.core.observation import Job, Status
 from relay.core.outlook import Lifetime, outlook
-from relay.core.ports import Ending, EventFilter, Store, Transport
+from relay.core.ports import Ending, EventFilter, Store, Transport, Wakeup
 from relay.core.routing import Route
 from relay.core.schedule import Bounds, demand
 from relay.core.standing import Footing
@@ -411,6 +412,120 @@ async def test_polls_whose_shared_commit_fails_are_each_told_of_and_made_again(
     assert [await bench.step(seconds) for seconds in (30, 71)] == [0, 4]
 
 
+@dataclass
+class Hanging:
+    """Leaves requests about some jobs unanswered until those are let go; the others are answered at once."""
+
+    passed_to: Transport
+    held: set[str]
+    asked: list[str] = field(default_factory=list)
+    over: dict[str, asyncio.Event] = field(default_factory=dict)
+
+    async def send(self, request: Request, *, timeout_s: float, max_body: int) -> Response:
+        job_id = request.url.rpartition("/")[2]
+        self.asked.append(job_id)
+        if job_id in self.held:
+            over = self.over[job_id] = asyncio.Event()
+            await over.wait()
+        return await self.passed_to.send(request, timeout_s=timeout_s, max_body=max_body)
+
+    def let_go(self, *job_ids: str) -> None:
+        for job_id in job_ids:
+            self.over[job_id].set()
+
+
+def hanging(bench: Bench, *job_ids: str) -> Hanging:
+    held = Hanging(replace(bench.transport), set(job_ids))
+    bench.transport.send = held.send  # type: ignore[method-assign]
+    return held
+
+
+class StillClock(ManualClock):
+    """A clock that only a test moves: whoever waits is woken, or waits for ever."""
+
+    async def wait(self, wakeup: Wakeup, seconds: float) -> None:  # type: ignore[override]
+        await wakeup.wait()
+        wakeup.clear()
+
+
+@asynccontextmanager
+async def running(bench: Bench) -> AsyncIterator[None]:
+    """Have the poller's own loop run, on a clock that stands still."""
+    bench.clock = StillClock(bench.clock.now())
+    bench.poller = bench.new_poller()
+    bench.clock.advance(60)
+    async with asyncio.TaskGroup() as loops:
+        loops.create_task(bench.poller.run())
+        yield
+        bench.poller.stop()
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_a_poll_that_hangs_gives_its_slot_after_five_seconds_to_what_is_claimed(store: Store) -> None:
+    bench = Bench(store, concurrency=2)
+    held = hanging(bench, "h0", "h1")
+
+    async with asyncio.TaskGroup() as polls:
+        await bench.watch("h0", says("running"))
+        await bench.poller._round(polls)
+        await until(lambda: "h0" in held.over, 5)
+        bench.clock.advance(2)
+        for job_id in ("h1", "a", "b"):
+            await bench.watch(job_id, says("completed"))
+        await bench.poller._round(polls)
+        await until(lambda: "h1" in held.over, 5)
+        assert await bench.poller._round(polls) == 3.0
+        bench.clock.advance(2.9)
+        assert await bench.poller._round(polls) == pytest.approx(0.1)
+        assert held.asked == ["h0", "h1"]
+        bench.clock.advance(0.1)
+        await bench.poller._round(polls)
+        await until(lambda: len(bench.ended) == 2, 5)
+        held.let_go("h0", "h1")
+
+    assert held.asked == ["h0", "h1", "a", "b"]
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_no_more_than_three_polls_for_each_slot_hang_beside_those_that_hold_one(store: Store) -> None:
+    bench = Bench(store, concurrency=1)
+    for number in range(8):
+        await bench.watch(f"h{number}", says("running"))
+    held = hanging(bench, *(f"h{number}" for number in range(8)))
+
+    async with asyncio.TaskGroup() as polls:
+        asked = []
+        for _ in range(6):
+            await bench.poller._round(polls)
+            for _ in range(50):
+                await asyncio.sleep(0)
+            asked.append(len(held.over))
+            bench.clock.advance(5)
+        assert asked == [1, 2, 3, 4, 4, 4]
+        assert await bench.poller._round(polls) == 5.0
+        bench.poller.stop()
+        held.let_go(*held.over)
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_a_slow_poll_that_ends_makes_room_for_the_next_to_be_slow_with_no_look_by_the_clock(store: Store) -> None:
+    bench = Bench(store, concurrency=1)
+    jobs = [f"h{number}" for number in range(5)]
+    for job_id in jobs:
+        await bench.watch(job_id, says("completed"))
+    held = hanging(bench, *jobs)
+
+    async with running(bench):
+        for number in range(1, 5):
+            await until(lambda number=number: len(held.over) == number, 5)  # type: ignore[misc]
+            bench.clock.advance(5)
+            bench.poller.wakeup.set()
+        held.let_go(held.asked[0])
+        await until(lambda: len(held.over) == 5, 5)
+        bench.poller.stop()
+        held.let_go(*held.over)
+
+
 async def told(bench: Bench) -> list[str]:
     """Return the news of the provider that went out so far."""
     claimed = await bench.store.claim_due_deliveries(
@@ -456,7 +571,9 @@ async def test_a_refused_key_is_told_once_probed_by_one_poll_and_its_return_told
 
 async def test_an_outage_is_told_once_however_many_watches_it_hits(bench: Bench) -> None:
     for number in range(30):
-        await bench.watch(f"j{number}", *[Response(503)] * 3, says("running"))
+        await bench.watch(f"j{number}", says("running"))
+    over_at = bench.clock.now() + 60
+    bench.transport.answer = lambda _: says("running") if bench.clock.now() > over_at else Response(503)
 
     for _ in range(600):
         await bench.step(1)
