@@ -159,6 +159,8 @@ def _mend_secret(secret: "Secret") -> str:
             return f"export {name}=...   # or Environment= in the unit"
         case FromCredential(name):
             return f"systemctl edit relay   # LoadCredential={name}:/etc/relay/credentials/{name}"
+        case _ if secret.path and not secret.absent and not os.access(secret.path, os.R_OK):
+            return f"sudo relay doctor   # and for relay itself: chown --reference={secret.path.parent} {secret.path}"
         case _:
             return f"install -m 600 /dev/stdin {secret.path}"
 

@@ -14,6 +14,7 @@ from support.modes import UNPRIVILEGED, heeds_modes
 
 from relay import places
 from relay.cli import cli
+from relay.core.signing import SigningSecret
 from relay.store import open_sqlite
 
 
@@ -130,6 +131,19 @@ def test_the_doctor_goes_on_where_it_may_not_look_at_the_database(
     assert (done.returncode, found["database"]["level"]) == (1, "FAIL")
     assert found["database"]["detail"].startswith(f"{closed}/relay.db cannot be read by this user: Permission denied;")
     assert {"service", "daemon"} <= found.keys()
+
+
+@heeds_modes
+def test_a_secret_that_may_not_be_read_is_not_to_be_written_anew(config: Path) -> None:
+    secret = config.parent / "callback-secret"
+    secret.write_text(SigningSecret.of(bytes(24)).text)
+    secret.chmod(0o000)
+
+    done = relay("doctor", "--json", config=config, launcher=UNPRIVILEGED)
+
+    (found,) = (item for item in map(json.loads, done.stdout.splitlines()) if item["subject"] == "callbacks.secret")
+    assert (found["level"], found["detail"]) == ("FAIL", 'file "callback-secret" cannot be read: Permission denied')
+    assert found["mend"].startswith("sudo relay doctor ")
 
 
 @heeds_modes
