@@ -17,6 +17,7 @@ from support.daemon import until
 from relay.api import events
 from relay.clock import SystemEntropy
 from relay.core.observation import Observation, Status
+from relay.store import sqlite
 
 DONE = Observation(Status.COMPLETED, "done")
 FAILED = Observation(Status.FAILED, "bad")
@@ -178,6 +179,24 @@ async def test_streams_end_when_the_daemon_stops(tmp_path: Path) -> None:
 
         assert await asyncio.wait_for(answer.content.read(), 10) == b""  # it ended in order: nothing broke off
         answer.close()
+
+
+async def test_a_stream_outlives_the_time_in_which_others_lists_go_first(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "_RECHECK_S", 0.05)
+    monkeypatch.setattr(events, "HEARTBEAT_S", 0.0)
+    async with following(api) as stream:
+        await stream.block()
+        monkeypatch.setattr(sqlite, "_LIST_S", 0.0)
+        await finish(api, "meanwhile")
+        for _ in range(3):
+            assert await stream.block() == {"": "nothing new", "id": "0"}
+        monkeypatch.undo()
+        while "data" not in (block := await stream.block()):
+            continue
+
+    assert json.loads(block["data"])["data"]["job_id"] == "meanwhile"
 
 
 async def test_a_client_that_leaves_before_its_stream_begins_is_no_error(
