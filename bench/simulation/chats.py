@@ -56,8 +56,10 @@ class Chats:
         life, at_s = self._last.get(name, (-1, 0.0))
         if life == world.life and world.now_s - at_s < _LEFT_ALONE_S:
             world.accuse(f"{name} is told again after {world.now_s - at_s:.1f} s")
-        self._last[name] = world.life, world.now_s
         message = _read(request, name, world.clock.now())
+        self._last.pop(name, None)
+        if not _sent_again(world, message):  # what a person wants once more opens no window
+            self._last[name] = world.life, world.now_s
         self.messages.append(message)
         quiet = _QUIET_S[0] <= message.at % 86400 < _QUIET_S[1]
         if name == "night" and quiet and message.count == 1 and not _may_disturb(world, message):
@@ -105,12 +107,20 @@ class Chats:
 
 def _may_disturb(world: "World", message: Message) -> bool:
     """Tell whether a person wanted it sent again, or it is urgent."""
-    rows = world.committed(
+    return any(trigger == "manual" or kind == "job.failed" for trigger, kind in _first(world, message))
+
+
+def _sent_again(world: "World", message: Message) -> bool:
+    return any(trigger == "manual" for trigger, _ in _first(world, message))
+
+
+def _first(world: "World", message: Message) -> list[tuple[object, ...]]:
+    """Return why and of what kind the first delivery of a message is."""
+    return world.committed(
         "SELECT trigger, type FROM deliveries JOIN events ON events.id = event_id"
         " WHERE deliveries.id >= ? AND deliveries.id < ?",
         message.first, message.first + "~",
     )  # fmt: skip
-    return any(trigger == "manual" or kind == "job.failed" for trigger, kind in rows)
 
 
 def _read(request: Request, chat: str, at: float) -> Message:
