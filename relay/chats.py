@@ -30,6 +30,10 @@ class Chats:
         """Open the window after a message."""
         self._windows[lane] = next_window(self._windows.get(lane), widest_s=widest_s, now=now)
 
+    def forget(self, lane: str) -> None:
+        """Close the window of a chat that nothing reached: nobody there has been told too much."""
+        self._windows.pop(lane, None)
+
     def rest(self, lane: str, until: float, *, widely: bool) -> None:
         """Leave a chat alone because it asks for it, with all others of its service where it asks `widely`."""
         for other, service in self._services.items():

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from relay.chats import Chats
-from relay.core.condition import FAILURES_BEFORE_FEW_PLACES, Answered, Change, Finding
+from relay.core.condition import DOWN, FAILURES_BEFORE_FEW_PLACES, Answered, Change, Finding
 from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement, Trigger, Verdict, VerdictKind
 from relay.core.digest import MOST_TOLD, settle_together, takes_company
 from relay.core.echo import without_echo
@@ -313,10 +313,12 @@ class Dispatcher:
             for delivery in deliveries
         ]
         settled = list(zip(attempts, settlements, strict=True))
-        return settled, None if outlet is None else self._finding(message[0], started_at, verdict, settlements[0])
+        if outlet is None:
+            return settled, None
+        return settled, self._finding(message[0], outlet, started_at, verdict, settlements[0])
 
     def _finding(
-        self, outgoing: Outgoing, began_at: float, verdict: Verdict, settlement: Settlement
+        self, outgoing: Outgoing, outlet: Outlet, began_at: float, verdict: Verdict, settlement: Settlement
     ) -> Finding | Answered | None:
         """Return what an attempt tells of its destination, if anything."""
         sign = verdict.sign
@@ -332,6 +334,7 @@ class Dispatcher:
             sample=self._entropy.sample(),
             again_at=None if settlement.state.final else settlement.next_attempt_at,
             floor_s=verdict.retry_after_s or 0.0,
+            told_together=1 if outlet.digests is None else MOST_TOLD,
             detail=verdict.reason,
             operators={told: self._operators(told, outgoing.delivery.target) for told in DESTINATION_NEWS},
         )
@@ -355,6 +358,8 @@ class Dispatcher:
 
     def _report_change(self, target: Target, change: Change) -> None:
         """Tell of a change of a destination, and let what was let go or held be looked at."""
+        if change.health.condition in DOWN:  # from now on its probes keep the pace
+            self._chats.forget(target.lane)
         if change.tell is not None:
             level = log.info if change.tell == "destination.recovered" else log.warning
             level(

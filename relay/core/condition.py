@@ -2,8 +2,9 @@
 
 A named destination, or a host that callback URLs lead to, is one lane.  While
 nothing answers there, its deliveries are held: one at a time finds out whether
-it is back, and then they are let go in batches that double, each after most of the
-one before have been settled.  Nothing is dropped, and holding costs no tries.
+it is back, and then they are let go in batches that double, each after most of
+the one before have been settled; the first is what one message may tell of.
+Nothing is dropped, and holding costs no tries.
 """
 
 from collections.abc import Mapping
@@ -78,8 +79,9 @@ class Finding:
     """What an attempt from `began_at` to `at` tells of its destination.
 
     `again_at` is when its delivery would be tried again, None where it is at its
-    end; `floor_s` is how long the destination asks to be left alone.
-    `operators` are those to tell, by event type.
+    end; `floor_s` is how long the destination asks to be left alone.  Of
+    `told_together` deliveries one message may tell there.  `operators` are
+    those to tell, by event type.
     """
 
     target: Target
@@ -89,6 +91,7 @@ class Finding:
     began_at: float
     again_at: float | None = None
     floor_s: float = 0.0
+    told_together: int = 1
     detail: str | None = None
     operators: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
 
@@ -124,7 +127,12 @@ def after_attempt(health: Health, found: Finding) -> Change:
         return Change(replace(health, failures=0, probes=0, answered_at=found.at))
     if health.condition is Condition.UNREACHABLE:
         drained = Health(
-            Condition.DRAINING, since=found.at, release_at=found.at, probes=health.probes, answered_at=found.at
+            Condition.DRAINING,
+            since=found.at,
+            release_at=found.at,
+            batch=found.told_together,
+            probes=health.probes,
+            answered_at=found.at,
         )
         return Change(drained, "destination.recovered")
     if sign is Sign.REFUSES:
@@ -180,8 +188,11 @@ def _failed(health: Health, found: Finding) -> Change:
 
 
 def _probe_later(health: Health, found: Finding) -> Health:
-    """Let the next probe go after a gap that doubles, or when its delivery's own schedule says, if that is sooner."""
+    """Let the next probe go after a gap that doubles, or when its delivery's own schedule says, if that is sooner.
+
+    Where many are told together, the schedules of all would have one go every few seconds, and double the gap.
+    """
     gap_s = min(_PROBE_FIRST_S * 2.0 ** min(health.probes, 10), _PROBE_LIMIT_S) * (1 + _PROBE_JITTER * found.sample)
-    sooner_s = gap_s if found.again_at is None else min(gap_s, found.again_at - found.at)
-    release_at = found.at + max(sooner_s, found.floor_s, 0.0)
+    alone_s = gap_s if found.again_at is None or found.told_together > 1 else found.again_at - found.at
+    release_at = found.at + max(min(gap_s, alone_s), found.floor_s, 0.0)
     return replace(health, release_at=release_at, probes=health.probes + 1)

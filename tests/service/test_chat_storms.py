@@ -327,6 +327,22 @@ async def test_a_chat_that_fails_is_left_alone_as_well(bench: Bench) -> None:
     assert len(bench.transport.sent) <= 5
 
 
+async def test_a_chat_that_was_down_is_told_of_all_that_was_held_in_one_digest(bench: Bench) -> None:
+    """From 75 s on it is held; probes go after 30 s and 60 s, whatever the window, and the digest 5 s after that."""
+    bench.replies = [Response(503)]
+    watches = []
+    for _ in range(30):
+        watches += await bench.failures(2)
+        await bench.step(5)
+    bench.replies = [OK]
+    for _ in range(5):
+        await bench.step(5)
+
+    assert [at - bench.sent_at[0] for at in bench.sent_at] == [0, 5, 15, 35, 75, 105, 165, 170]
+    assert bench.told()[-3:] == [*["getimg job failed: no GPU"] * 2, "59 jobs ended: 59 failed"]
+    assert await bench.states(watches) == {DeliveryState.DELIVERED}
+
+
 async def test_the_loop_wakes_when_a_window_ends(bench: Bench) -> None:
     """Nothing else falls due meanwhile."""
     bench.clock = clock = VirtualClock()

@@ -104,6 +104,18 @@ def test_what_was_held_is_let_go_in_batches_that_double() -> None:
     assert batches[-1] == MOST_AT_ONCE
 
 
+def test_where_one_message_tells_of_many_the_first_batch_is_a_message() -> None:
+    change = after_attempt(DOWN, found(Sign.WORKS, told_together=500))
+
+    assert (change.health.condition, change.health.batch) == (Condition.DRAINING, 500)
+
+
+def test_a_probe_of_many_that_are_told_together_does_not_go_by_the_schedule_of_one() -> None:
+    change = after_attempt(DOWN, found(Sign.ABSENT, again_at=NOW + 5, told_together=500))
+
+    assert change.health.release_at == NOW + 60
+
+
 def test_five_failures_in_a_row_while_draining_hold_the_rest_and_probes_go_on_where_they_were() -> None:
     """Four probes were in vain before: the fifth gap is 8 m."""
     assert after(DRAINING, *[Sign.ABSENT] * 4, every_s=0.0).health.condition is Condition.DRAINING
