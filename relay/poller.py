@@ -112,7 +112,7 @@ class Poller:
         self._routes = routes
         self.experience.expect(account.following.typical_s)
         self._contention_due = -math.inf
-        if self._standing.probing:
+        if self._standing.footing is not Footing.WORKING:
             self._standing = replace(self._standing, rest_until=0.0)
         self.wakeup.set()
 
@@ -364,7 +364,7 @@ class Poller:
             self._standing = standing = change.standing
             if standing.footing is Footing.UNAUTHORIZED:
                 self._inquiry.forget_credential()
-            if change.tell is not None or standing.rest_until != before.rest_until:
+            if change.tell or (standing.rest_until, standing.rests) != (before.rest_until, before.rests):
                 try:
                     await self._tell_standing(change, now)
                 except StoreError:  # the next answer tells it again
@@ -380,7 +380,7 @@ class Poller:
         targets = operator_targets(change.tell, self._routes, self.account.name) if change.tell else ()
         await self._store.record_standing(self.account.name, standing, event, targets, now)
         self._log.warning(
-            change.tell or "credential.rested",
+            change.tell or ("credential.rested" if standing.rests else "credential.works"),
             footing=str(standing.footing),
             rest_s=round(max(standing.rest_until - now, 0.0), 1),
             detail=standing.detail,

@@ -19,11 +19,12 @@ OUTAGE_S = 10.0
 REFUSING_S = 60.0
 """The same where the last of them was refused by another 4xx, which may as well be about one job."""
 QUOTA_S = 300.0
-"""A rate limit that asks for more patience than this is a spent quota, worth telling."""
+"""A rate limit that asks for more patience than this, or lasts longer, is a spent quota, worth telling."""
+QUOTA_RESTS = 3
+"""How often the credential must have rested for a limit that lasts."""
 
 _PROBE_FIRST_S = 5.0
 _PROBE_LIMIT_S = 60.0
-_RATE_LIMIT_REST_S = 5.0
 
 
 class Footing(StrEnum):
@@ -39,10 +40,11 @@ class Footing(StrEnum):
 class Standing:
     """A credential's state.
 
-    Until `rest_until` nobody polls; after it, while the footing is bad, one
-    poll at a time probes.  `failures` and `refusals` count answers in a row,
-    `failing_since` is the first of them, `rests` the rests of this trouble;
-    `worked_at` is when the last question was asked to which the credential worked.
+    Until `rest_until` nobody polls; after it, while the footing is bad or a
+    limit lasts, one poll at a time probes.  `failures` and `refusals` count answers in a row,
+    `failing_since` is the first of the failures and rate limits, `rests` the
+    rests of this trouble; `worked_at` is when the last question was asked to
+    which the credential worked.
     """
 
     footing: Footing = Footing.WORKING
@@ -58,7 +60,7 @@ class Standing:
     @property
     def probing(self) -> bool:
         """Whether only one poll at a time may find out if the trouble is over."""
-        return self.footing is not Footing.WORKING
+        return self.footing is not Footing.WORKING or self.rests > 1
 
 
 def set_back(standing: Standing, seconds: float) -> Standing:
@@ -107,7 +109,7 @@ def after_answer(standing: Standing, answer: Answer, *, asked_at: float, now: fl
         case TroubleKind.FORBIDDEN:
             return _forbidden(standing, answer, now, sample)
         case TroubleKind.RATE_LIMITED:
-            return _rate_limited(standing, answer, now, sample)
+            return _rate_limited(standing, answer, asked_at, now, sample)
         case TroubleKind.REFUSED:
             return _failed(standing, answer, now, sample, lasting_s=REFUSING_S)
         case _:
@@ -116,6 +118,8 @@ def after_answer(standing: Standing, answer: Answer, *, asked_at: float, now: fl
 
 def _working(standing: Standing, asked_at: float, now: float) -> Change:
     worked_at = max(standing.worked_at, asked_at)
+    if standing.footing is Footing.WORKING and standing.rests and asked_at < standing.rest_until:
+        return Change(replace(standing, failures=0, refusals=0, worked_at=worked_at))
     if standing.footing is Footing.WORKING:
         return Change(Standing(since=standing.since, rest_until=standing.rest_until, worked_at=worked_at))
     if standing.footing is not Footing.UNREACHABLE and asked_at < standing.since:
@@ -135,11 +139,27 @@ def _forbidden(standing: Standing, trouble: Trouble, now: float, sample: float) 
     return _rest(counted, Footing.UNAUTHORIZED, trouble, now, sample)
 
 
-def _rate_limited(standing: Standing, trouble: Trouble, now: float, sample: float) -> Change:
-    wait = trouble.retry_after_s if trouble.retry_after_s is not None else _RATE_LIMIT_REST_S
+def _rate_limited(standing: Standing, trouble: Trouble, asked_at: float, now: float, sample: float) -> Change:
+    """Let the credential rest as the provider says, but longer each time that this does not help."""
+    wait = trouble.retry_after_s or 0.0
     if wait > QUOTA_S:
         return _rest(standing, Footing.QUOTA_EXHAUSTED, trouble, now, sample)
-    return Change(replace(standing, rest_until=max(standing.rest_until, now + wait * (1 + 0.05 * sample))))
+    again = not standing.rests or asked_at >= standing.rest_until
+    rests = standing.rests + again
+    if again and (rests > 1 or trouble.retry_after_s is None):
+        wait = max(wait, _pause_s(rests))
+    failing_since = standing.failing_since if standing.failures or standing.rests else now
+    limited = replace(
+        standing,
+        rest_until=max(standing.rest_until, now + wait * (1 + 0.05 * sample)),
+        failing_since=failing_since,
+        rests=rests,
+    )
+    lasting = rests >= QUOTA_RESTS and now - failing_since >= QUOTA_S
+    if not lasting or standing.footing is not Footing.WORKING:
+        return Change(limited)
+    spent = replace(limited, footing=Footing.QUOTA_EXHAUSTED, since=now, detail=trouble.detail)
+    return Change(spent, tell="provider.quota_exhausted")
 
 
 def _failed(standing: Standing, trouble: Trouble, now: float, sample: float, *, lasting_s: float) -> Change:
@@ -149,7 +169,7 @@ def _failed(standing: Standing, trouble: Trouble, now: float, sample: float, *, 
     lasting = failures >= FAILURES_BEFORE_OPEN and now - failing_since >= lasting_s
     if not lasting and standing.footing is Footing.WORKING:
         return Change(counted)
-    footing = standing.footing if standing.probing else Footing.UNREACHABLE
+    footing = Footing.UNREACHABLE if standing.footing is Footing.WORKING else standing.footing
     return _rest(counted, footing, trouble, now, sample)
 
 
@@ -157,8 +177,7 @@ def _rest(standing: Standing, footing: Footing, trouble: Trouble, now: float, sa
     """Let the credential rest, longer each time, and tell of a trouble that is new."""
     new = standing.footing is not footing
     rests = 1 if new else standing.rests + (now >= standing.rest_until)
-    probe_s = min(_PROBE_FIRST_S * 2.0 ** min(rests - 1, 10), _PROBE_LIMIT_S) * (1 + 0.1 * sample)
-    wait = max(probe_s, trouble.retry_after_s or 0.0)
+    wait = max(_pause_s(rests) * (1 + 0.1 * sample), trouble.retry_after_s or 0.0)
     rested = replace(
         standing,
         footing=footing,
@@ -168,3 +187,8 @@ def _rest(standing: Standing, footing: Footing, trouble: Trouble, now: float, sa
         detail=trouble.detail,
     )
     return Change(rested, tell=f"provider.{footing}" if new else None)
+
+
+def _pause_s(rests: int) -> float:
+    """Return how long the `rests`-th rest of one trouble is."""
+    return min(_PROBE_FIRST_S * 2.0 ** min(rests - 1, 10), _PROBE_LIMIT_S)

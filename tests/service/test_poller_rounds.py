@@ -600,6 +600,25 @@ async def test_a_day_long_rate_limit_is_a_spent_quota(bench: Bench) -> None:
     assert await bench.step(2) == 1
 
 
+async def test_rate_limits_without_end_or_wish_are_told_once_and_probed_once_a_minute(bench: Bench) -> None:
+    for number in range(20):
+        await bench.watch(f"j{number}", *[Response(429)] * 20, says("running"))
+
+    early = [await bench.step(1) for _ in range(310)]
+    late = [await bench.step(1) for _ in range(310)]
+
+    assert await told(bench) == ["provider.quota_exhausted"]
+    assert (early[0], sum(early[5:]), sum(late)) == (8, 8 + 6, 6)
+
+
+async def test_a_row_of_rate_limits_that_ended_is_over_after_a_restart_too(bench: Bench) -> None:
+    await bench.watch("a", *[Response(429)] * 3, says("running"))
+    for _ in range(60):
+        await bench.step(1)
+
+    assert (await bench.store.standings())["plain"].rests == 0
+
+
 async def test_a_job_forbidden_among_others_that_work_is_not_found(bench: Bench) -> None:
     alien = await bench.watch("alien", Response(403))
     ours = await bench.watch("ours", says("running"))

@@ -104,7 +104,73 @@ def test_a_403_while_the_credential_is_on_probation_lengthens_that() -> None:
 
 @pytest.mark.parametrize(("wait_s", "rest_s"), [(None, 5.0), (0.0, 0.0), (2.5, 2.5), (300.0, 300.0)])
 def test_a_rate_limit_is_rested_for_and_not_worth_telling(wait_s: float | None, rest_s: float) -> None:
-    assert step(WORKS, limited(wait_s)) == Change(replace(WORKS, rest_until=NOW + rest_s))
+    change = step(WORKS, limited(wait_s))
+
+    assert change == Change(replace(WORKS, rest_until=NOW + rest_s, failing_since=NOW, rests=1))
+    assert not change.standing.probing
+
+
+@pytest.mark.parametrize(
+    ("wait_s", "rests_s"),
+    [(None, [5, 10, 20, 40, 60, 60]), (2.0, [2, 10, 20, 40, 60, 60]), (50.0, [50, 50, 50, 50, 60, 60])],
+)
+def test_rate_limits_in_a_row_double_the_rest_up_to_a_minute_and_are_probed_from_the_second_on(
+    wait_s: float | None, rests_s: list[float]
+) -> None:
+    standing, now, rests, probing = WORKS, NOW, [], []
+    for _ in rests_s:
+        standing = step(standing, limited(wait_s), now=now).standing
+        rests.append(standing.rest_until - now)
+        probing.append(standing.probing)
+        now = standing.rest_until
+
+    assert rests == rests_s
+    assert probing == [False, True, True, True, True, True]
+
+
+@pytest.mark.parametrize(("wait_s", "until"), [(None, NOW + 5), (0.5, NOW + 5), (30.0, NOW + 34)])
+def test_a_rate_limit_that_was_under_way_lengthens_a_rest_only_by_what_the_provider_says(
+    wait_s: float | None, until: float
+) -> None:
+    resting = step(WORKS, limited(None)).standing
+
+    change = after_answer(resting, limited(wait_s), asked_at=NOW + 1, now=NOW + 4, sample=0.0)
+
+    assert change == Change(replace(resting, rest_until=until))
+
+
+def test_only_an_answer_to_a_question_after_the_rest_ends_a_row_of_rate_limits() -> None:
+    resting = replace(WORKS, rest_until=NOW, failing_since=NOW - 70, rests=4)
+
+    early = after_answer(resting, SEEN, asked_at=NOW - 0.1, now=NOW + 5, sample=0.0)
+    assert early == Change(replace(resting, worked_at=NOW - 0.1))
+    late = after_answer(resting, SEEN, asked_at=NOW, now=NOW + 5, sample=0.0)
+    assert late == Change(Standing(since=5.0, rest_until=NOW, worked_at=NOW))
+
+
+@pytest.mark.parametrize(("rests", "for_s"), [(1, 3600.0), (7, 299.9)])
+def test_rate_limits_for_less_than_five_minutes_or_in_two_rests_are_no_spent_quota(rests: int, for_s: float) -> None:
+    limits = replace(WORKS, rest_until=NOW, failing_since=NOW - for_s, rests=rests)
+
+    assert step(limits, limited(None)).tell is None
+
+
+def test_an_outage_among_rate_limits_is_told_as_one() -> None:
+    limits = replace(WORKS, rest_until=NOW, failures=4, failing_since=NOW - 10, rests=2)
+
+    assert step(limits, DOWN).tell == "provider.unreachable"
+
+
+def test_nothing_but_rate_limits_for_five_minutes_is_a_spent_quota_told_once() -> None:
+    limits = replace(WORKS, rest_until=NOW, failing_since=NOW - 300, rests=2)
+
+    change = step(limits, limited(None))
+
+    assert change.tell == "provider.quota_exhausted"
+    assert change.standing == replace(
+        limits, footing=Footing.QUOTA_EXHAUSTED, since=NOW, rest_until=NOW + 20, rests=3, detail="HTTP 429"
+    )
+    assert step(change.standing, limited(None), now=NOW + 20).tell is None
 
 
 def test_a_rate_limits_rest_is_spread_by_up_to_a_twentieth_and_never_shortened() -> None:
