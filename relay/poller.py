@@ -77,8 +77,12 @@ class Poller:
         self._asking = 0
         self._slow = SlowPolls()
         self._following: set[str] = set()
+        self._retrying: set[str] = set()
+        """Of those, the ones whose last poll failed, and that are not slow."""
         self._more_due = False
         """Whether there may be more to claim as soon as there is room."""
+        self._retries_due = False
+        """Whether there may be more to claim as soon as a retry is over."""
         self._claimed_at = -math.inf
         """Up to which instant what is due was looked for last."""
         self._looks_at = math.inf
@@ -152,7 +156,7 @@ class Poller:
         """Start what is due, and return how long nothing else can be."""
         self.ticked_at = self._clock.monotonic()
         self._looks_at = math.inf
-        self._slow.look(self.ticked_at, self._most_slow)
+        self._retrying.difference_update(self._slow.look(self.ticked_at, self._most_slow))
         self._begin([], polls)  # what is claimed has the slots of those that are slow
         if self._ahead > self._open_slots():  # enough is claimed; a poll that ends wakes us, or one that is slow
             self._more_due = True
@@ -190,10 +194,16 @@ class Poller:
         if room <= 0:
             self._more_due = True
             return []
-        due = await self._store.claim_due_watches(self.account.name, now, until=now + _LEASE_S, limit=room)
+        retries = max(max(self._open_slots() // 2, 1) - len(self._retrying), 0)
+        turn_s = self.experience.contention.turn_s
+        due = await self._store.claim_due_watches(
+            self.account.name, now, until=now + _LEASE_S, limit=room, retries=retries, turn_s=turn_s
+        )
         self._more_due = len(due) == room
         claimed = self._taken(due)
         self._following.update(watch.id for watch in claimed)
+        self._retrying.update(watch.id for watch in claimed if watch.failed_polls)
+        self._retries_due = sum(watch.failed_polls > 0 for watch in due) == retries
         return claimed
 
     def _taken(self, claimed: Sequence[Watch]) -> list[Watch]:
@@ -237,7 +247,7 @@ class Poller:
             waits.append(self._inquiry.affordable_in_s)
         if self._clock.monotonic() - self._started_at < _RAMP_S:
             waits.append(_RAMP_S / 10)
-        if self._queue:
+        if self._queue or self._retries_due:
             waits.append(self._next_slow_in_s())
         return max(min(waits), _SHORTEST_WAIT_S)
 
@@ -319,6 +329,10 @@ class Poller:
 
     def _let_go(self, watch_id: str) -> None:
         self._following.discard(watch_id)
+        if watch_id in self._retrying:
+            self._retrying.discard(watch_id)
+            if self._retries_due:
+                self.wakeup.set()
         if self._more_due and not self._following:  # a probe is alone
             self.wakeup.set()
 

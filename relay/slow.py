@@ -27,8 +27,8 @@ class SlowPolls:
         self._slow.discard(watch_id)
         return was_slow
 
-    def look(self, now: float, at_most: int) -> None:
-        """Count those as slow from now on that are: the oldest first, and no more than `at_most` with those before."""
+    def look(self, now: float, at_most: int) -> list[str]:
+        """Return those that are slow from now on: the oldest first, and no more than `at_most` with those before."""
         found: list[str] = []
         for watch_id, began in self._quick.items():
             if began + SLOW_AFTER_S > now or len(self._slow) + len(found) >= at_most:
@@ -37,6 +37,7 @@ class SlowPolls:
         for watch_id in found:
             del self._quick[watch_id]
         self._slow.update(found)
+        return found
 
     def next_in_s(self, now: float, at_most: int) -> float:
         """Return how long no other poll can become slow, but for one of those that ends."""

@@ -29,11 +29,13 @@ class Contention:
     """What sharing a budget means for each watch: see `relay.core.schedule.contention`.
 
     `price` is the least price of a poll, in seconds of lag; `longest_s` the
-    longest time between two polls.
+    longest time between two polls; `turn_s` what it takes to look at each
+    watch once.
     """
 
     price: float = 0.0
     longest_s: float = 0.0
+    turn_s: float = 0.0
 
 
 class Expectations(Protocol):

@@ -299,8 +299,14 @@ class Store(Protocol):
         """Make a live watch due at once; raises NotFound, and Conflict once it has ended."""
         ...
 
-    async def claim_due_watches(self, provider: str, now: float, *, until: float, limit: int) -> list[Watch]:
-        """Lease up to `limit` live watches that are due, the longest overdue first."""
+    async def claim_due_watches(
+        self, provider: str, now: float, *, until: float, limit: int, retries: int, turn_s: float
+    ) -> list[Watch]:
+        """Lease up to `limit` live watches that are due, the longest overdue by their own measure first.
+
+        Of those whose last poll failed at most `retries`, each measured as if it was planned to wait `turn_s` seconds
+        at least.
+        """
         ...
 
     async def release_watches(self, watch_ids: Sequence[str]) -> None:

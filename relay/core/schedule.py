@@ -78,8 +78,9 @@ def contention(watches: int, demand: float, polls_per_s: float, max_interval_s: 
     as taking turns would make everyone wait; what this leaves of the budget, at
     least half, goes to those about to end.
     """
-    longest = max(max_interval_s, 2 * watches / polls_per_s)
-    return Contention((demand / (polls_per_s - watches / longest)) ** 2, longest)
+    turn = watches / polls_per_s
+    longest = max(max_interval_s, 2 * turn)
+    return Contention((demand / (polls_per_s - watches / longest)) ** 2, longest, turn)
 
 
 def next_poll(

@@ -61,15 +61,26 @@ UPDATE watches SET next_poll_at = min(next_poll_at, :now) WHERE id = :id AND fin
 -- Of those longest overdue, the ones that waited longest by their own measure: a job that is looked at
 -- every few seconds does not queue behind a wave of others that are looked at every few minutes.  Few are
 -- chosen from many, where a budget is tight; many from twice as many, as each is a page of its own to read.
+-- Where the last poll failed, only :retries are taken, in turn, and none counts as planned in less than
+-- :turn_s seconds: a retry is soon, which says nothing about the job.
+WITH steady AS (
+    SELECT id, next_poll_at, coalesce(last_poll_at, created_at) AS asked_at, 0.1 AS least_s FROM watches
+    WHERE provider = :provider AND finalized_at IS NULL AND (failed_polls > 0) = 0
+      AND next_poll_at <= :now AND leased_until <= :now
+    ORDER BY next_poll_at
+    LIMIT iif(:limit < 32, 500, 2 * :limit)
+),
+failing AS (
+    SELECT id, next_poll_at, coalesce(last_poll_at, created_at) AS asked_at, max(:turn_s, 0.1) AS least_s FROM watches
+    WHERE provider = :provider AND finalized_at IS NULL AND (failed_polls > 0) = 1
+      AND next_poll_at <= :now AND leased_until <= :now
+    ORDER BY next_poll_at
+    LIMIT :retries
+)
 UPDATE watches SET leased_until = :until
 WHERE id IN (
-    SELECT id FROM (
-        SELECT id, next_poll_at, coalesce(last_poll_at, created_at) AS asked_at FROM watches
-        WHERE provider = :provider AND finalized_at IS NULL AND next_poll_at <= :now AND leased_until <= :now
-        ORDER BY next_poll_at
-        LIMIT iif(:limit < 32, 500, 2 * :limit)
-    )
-    ORDER BY (:now - asked_at) / max(next_poll_at - asked_at, 0.1) DESC, next_poll_at
+    SELECT id FROM (SELECT * FROM steady UNION ALL SELECT * FROM failing)
+    ORDER BY (:now - asked_at) / max(next_poll_at - asked_at, least_s) DESC, next_poll_at
     LIMIT :limit
 )
 RETURNING *;
@@ -120,8 +131,13 @@ WHERE true
 ON CONFLICT DO NOTHING;
 
 -- name: next_watch_due
-SELECT min(next_poll_at) AS due FROM watches
-WHERE provider = :provider AND finalized_at IS NULL AND next_poll_at > :after;
+SELECT min(due) AS due FROM (
+    SELECT min(next_poll_at) AS due FROM watches
+    WHERE provider = :provider AND finalized_at IS NULL AND (failed_polls > 0) = 0 AND next_poll_at > :after
+    UNION ALL
+    SELECT min(next_poll_at) FROM watches
+    WHERE provider = :provider AND finalized_at IS NULL AND (failed_polls > 0) = 1 AND next_poll_at > :after
+);
 
 -- name: demand
 SELECT count(*) AS watches, total(demand) AS total FROM watches WHERE provider = :provider AND finalized_at IS NULL;

@@ -200,11 +200,14 @@ class SqliteStore:
 
     # polling
 
-    async def claim_due_watches(self, provider: str, now: float, *, until: float, limit: int) -> list[Watch]:
+    async def claim_due_watches(
+        self, provider: str, now: float, *, until: float, limit: int, retries: int, turn_s: float
+    ) -> list[Watch]:
         """See Store."""
+        options = {"provider": provider, "now": now, "until": until, "limit": limit}
 
         def write(transaction: Transaction) -> list[Row]:
-            return transaction.fetch("claim_due_watches", provider=provider, now=now, until=until, limit=limit)
+            return transaction.fetch("claim_due_watches", **options, retries=retries, turn_s=turn_s)
 
         claimed = [rows.watch(row) for row in await self._writer.commit(write)]
         return sorted(claimed, key=lambda watch: watch.next_poll_at)

@@ -23,6 +23,8 @@ JOB_IDS = (f"req-{number:08d}" for number in itertools.count())
 SMALL = {
     "lanes",
     "due",
+    "steady",
+    "failing",
     "ranked",
     "busy",
     "own",

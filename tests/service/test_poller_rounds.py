@@ -526,6 +526,78 @@ async def test_a_slow_poll_that_ends_makes_room_for_the_next_to_be_slow_with_no_
         held.let_go(*held.over)
 
 
+@pytest.mark.usefixtures("quiet")
+async def test_watches_whose_last_poll_failed_take_half_of_the_slots_at_most(bench: Bench) -> None:
+    failing = [f"f{number}" for number in range(8)]
+    for job_id in failing:
+        await bench.watch(job_id, Response(500), says("running"))
+    await bench.step()
+    bench.clock.advance(5)
+    for number in range(3):
+        await bench.watch(f"a{number}", says("running"))
+    held = hanging(bench, *failing, "a0", "a1", "a2")
+
+    async with asyncio.TaskGroup() as polls:
+        await bench.poller._round(polls)
+        await until(lambda: len(held.over) == 4, 5)
+        assert len(set(held.asked) & set(failing)) == 2
+        bench.poller.stop()
+        held.let_go(*held.over)
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_a_retry_that_ends_lets_the_next_begin_with_no_look_by_the_clock(bench: Bench) -> None:
+    for number in range(8):
+        await bench.watch(f"f{number}", Response(500), says("completed"))
+    await bench.step()
+    bench.clock.advance(5)
+
+    async with running(bench):
+        await until(lambda: len(bench.ended) == 8, 5)
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_a_retry_that_hangs_keeps_another_waiting_for_five_seconds(store: Store) -> None:
+    bench = Bench(store, concurrency=1)
+    for job_id in ("h0", "h1"):
+        await bench.watch(job_id, Response(500), says("completed"))
+    await bench.step()
+    bench.clock.advance(5)
+    held = hanging(bench, "h0")
+
+    async with asyncio.TaskGroup() as polls:
+        await bench.poller._round(polls)
+        await until(lambda: "h0" in held.over, 5)
+        assert await bench.poller._round(polls) == 5.0
+        assert held.asked == ["h0"]
+        bench.clock.advance(5)
+        await bench.poller._round(polls)
+        await until(lambda: held.asked == ["h0", "h1"], 5)
+        held.let_go("h0")
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_jobs_that_always_fail_take_turns_with_the_others_on_a_scarce_budget(store: Store) -> None:
+    """20 of 40 watches fail, on a poll a second: a retry is due in seconds, and would be before all others."""
+    bench = Bench(store, concurrency=4, rate=Rate.parse("60/m"))
+    polls: dict[str, int] = {}
+
+    def answer(request: Request) -> Reply:
+        job_id = request.url.rpartition("/")[2]
+        polls[job_id] = polls.get(job_id, 0) + 1
+        return Response(500) if job_id.startswith("f") else says("running")
+
+    bench.transport.answer = answer
+    for number in range(20):
+        await bench.watch(f"f{number}", says("running"))
+        await bench.watch(f"a{number}", says("running"))
+    for _ in range(600):
+        await bench.step(1)
+
+    failing, others = (sum(count for job_id, count in polls.items() if job_id[0] == kind) for kind in "fa")
+    assert failing < 1.5 * others
+
+
 async def told(bench: Bench) -> list[str]:
     """Return the news of the provider that went out so far."""
     claimed = await bench.store.claim_due_deliveries(
@@ -561,7 +633,7 @@ async def test_a_refused_key_is_told_once_probed_by_one_poll_and_its_return_told
     for number in range(4):
         await bench.watch(f"j{number}", Response(401), says("completed"))
 
-    assert [await bench.step(seconds) for seconds in (0, 4.9, 0.2, 0.1)] == [4, 0, 1, 3]
+    assert [await bench.step(seconds) for seconds in (0, 4.9, 0.2, 0.1, 0.1)] == [4, 0, 1, 2, 1]
 
     assert await told(bench) == ["provider.unauthorized", "provider.recovered"]
     assert {await bench.status((await bench.store.watch(f"plain:j{n}")).watch.id) for n in range(4)} == {

@@ -217,7 +217,9 @@ def test_a_lease_that_nobody_holds_any_more_ends_when_it_would_have(tmp_path: Pa
         network, clock = life.network, life.clock
         await life.until(lambda: len(network.polls) == JOBS, 60)
         now = clock.now()
-        left = await life.store.claim_due_watches("plain", now + LONGEST_S, until=now + 100, limit=JOBS)
+        left = await life.store.claim_due_watches(
+            "plain", now + LONGEST_S, until=now + 100, limit=JOBS, retries=JOBS, turn_s=0.0
+        )
         assert len(left) == JOBS
         clock.skew_s = leap_s
         network.ended.update(NAMES)

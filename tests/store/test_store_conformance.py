@@ -255,22 +255,53 @@ class TestPolling:
     async def test_due_watches_are_claimed_longest_overdue_first(self, store: Store) -> None:
         await added(store, new(3), new(1), new(2), new(9), new(4, provider="lumenfall"))
 
-        claimed = await store.claim_due_watches("getimg", NOW + 5, until=NOW + 65, limit=2)
+        claimed = await store.claim_due_watches("getimg", NOW + 5, until=NOW + 65, limit=2, retries=2, turn_s=0.0)
 
         assert [watch.job.id for watch in claimed] == ["req-1", "req-2"]
 
     async def test_a_claimed_watch_is_not_claimed_again_before_its_lease_ends(self, store: Store) -> None:
         await added(store, new(1))
-        assert len(await store.claim_due_watches("getimg", NOW + 5, until=NOW + 65, limit=9)) == 1
+        assert (
+            len(await store.claim_due_watches("getimg", NOW + 5, until=NOW + 65, limit=9, retries=9, turn_s=0.0)) == 1
+        )
 
-        assert await store.claim_due_watches("getimg", NOW + 64, until=NOW + 99, limit=9) == []
-        assert len(await store.claim_due_watches("getimg", NOW + 65, until=NOW + 99, limit=9)) == 1
+        assert await store.claim_due_watches("getimg", NOW + 64, until=NOW + 99, limit=9, retries=9, turn_s=0.0) == []
+        assert (
+            len(await store.claim_due_watches("getimg", NOW + 65, until=NOW + 99, limit=9, retries=9, turn_s=0.0)) == 1
+        )
+
+    async def test_watches_whose_last_poll_failed_are_claimed_in_turn_up_to_a_limit(self, store: Store) -> None:
+        """However many have been due for longer than the others; and what was planned later is due later."""
+        failing = await added(store, *(new(n, next_poll_at=NOW) for n in range(1, 601)))
+        failed = [replace(polled(watch, seen_at=NOW + n), failed_polls=1) for n, watch in enumerate(failing)]
+        await store.record_polls(failed, NOW)
+        await added(store, new(700), new(701), new(900))
+
+        claimed = await store.claim_due_watches("getimg", NOW + 800, until=NOW + 999, limit=9, retries=2, turn_s=0.0)
+
+        assert [watch.job.id for watch in claimed] == ["req-1", "req-2", "req-700", "req-701"]
+        assert await store.next_watch_due("getimg", after=NOW + 800) == NOW + 900
+        assert await store.next_watch_due("getimg", after=NOW) == NOW + 1
+
+    async def test_a_retry_is_measured_by_its_turn_where_that_is_longer_than_its_plan(self, store: Store) -> None:
+        """Asked ten seconds ago, they were due after one and two; the one that failed as if it was after twenty."""
+        watches = await added(store, new(1), new(2))
+        await store.record_polls(
+            [replace(polled(watches[0], seen_at=NOW), failed_polls=1), polled(watches[1], seen_at=NOW + 1)], NOW
+        )
+
+        for turn_s, job_id in ((20.0, "req-2"), (0.0, "req-1")):
+            claimed = await store.claim_due_watches("getimg", NOW + 10, until=NOW, limit=1, retries=1, turn_s=turn_s)
+            assert [watch.job.id for watch in claimed] == [job_id]
 
     async def test_concurrent_claims_never_share_a_watch(self, store: Store) -> None:
         await added(store, *(new(n) for n in range(1, 41)))
 
         claims = await asyncio.gather(
-            *(store.claim_due_watches("getimg", NOW + 50, until=NOW + 99, limit=7) for _ in range(8))
+            *(
+                store.claim_due_watches("getimg", NOW + 50, until=NOW + 99, limit=7, retries=7, turn_s=0.0)
+                for _ in range(8)
+            )
         )
 
         claimed = [watch.id for claim in claims for watch in claim]
@@ -278,28 +309,30 @@ class TestPolling:
 
     async def test_released_leases_are_due_at_once(self, store: Store) -> None:
         await added(store, new(1))
-        await store.claim_due_watches("getimg", NOW + 5, until=NOW + 65, limit=9)
+        await store.claim_due_watches("getimg", NOW + 5, until=NOW + 65, limit=9, retries=9, turn_s=0.0)
 
         await store.release_leases()
 
-        assert len(await store.claim_due_watches("getimg", NOW + 6, until=NOW + 65, limit=9)) == 1
+        assert (
+            len(await store.claim_due_watches("getimg", NOW + 6, until=NOW + 65, limit=9, retries=9, turn_s=0.0)) == 1
+        )
 
     async def test_watches_that_are_given_back_are_due_at_once_and_no_others(self, store: Store) -> None:
         """One that has ended meanwhile stays ended."""
         first, _, third = await added(store, new(1), new(2), new(3))
-        await store.claim_due_watches("getimg", NOW + 5, until=NOW + 65, limit=9)
+        await store.claim_due_watches("getimg", NOW + 5, until=NOW + 65, limit=9, retries=9, turn_s=0.0)
         await store.finalize_watch(ending(third), NOW + 5)
 
         await store.release_watches([first.id, third.id])
 
-        again = await store.claim_due_watches("getimg", NOW + 6, until=NOW + 65, limit=9)
+        again = await store.claim_due_watches("getimg", NOW + 6, until=NOW + 65, limit=9, retries=9, turn_s=0.0)
         assert [watch.id for watch in again] == [first.id]
 
     async def test_what_is_scheduled_is_brought_forward_with_a_clock_that_was_set_back(self, store: Store) -> None:
         """Due in 60 s by the old clock, due in 60 s by the new one; a lease and a rest end when they would have."""
         await added(store, new(1, next_poll_at=NOW + 60), new(2))
         await ended(store, 3)
-        await store.claim_due_watches("getimg", NOW + 5, until=NOW + 65, limit=9)
+        await store.claim_due_watches("getimg", NOW + 5, until=NOW + 65, limit=9, retries=9, turn_s=0.0)
         await store.record_standing("getimg", Standing(rest_until=NOW + 42), None, (), NOW)
         await claim(store, NOW + 100)
 
@@ -309,9 +342,12 @@ class TestPolling:
         assert (await store.standings())["getimg"].rest_until == then + 42
         assert await claim(store, then + 129) == []
         assert len(await claim(store, then + 130)) == 1
-        due = await store.claim_due_watches("getimg", then + 60, until=then + 61, limit=9)
+        due = await store.claim_due_watches("getimg", then + 60, until=then + 61, limit=9, retries=9, turn_s=0.0)
         assert [watch.job.id for watch in due] == ["req-1"]
-        assert len(await store.claim_due_watches("getimg", then + 65, until=then + 99, limit=9)) == 2
+        assert (
+            len(await store.claim_due_watches("getimg", then + 65, until=then + 99, limit=9, retries=9, turn_s=0.0))
+            == 2
+        )
 
     async def test_what_has_happened_stays_as_long_ago_when_the_clock_is_set_back(self, store: Store) -> None:
         """Or a job would be missing for less than no time, and a key have worked after every poll."""
@@ -360,7 +396,7 @@ class TestPolling:
 
     async def test_a_poll_is_recorded_and_frees_the_watch(self, store: Store) -> None:
         (watch,) = await added(store, new(1))
-        await store.claim_due_watches("getimg", NOW + 5, until=NOW + 65, limit=9)
+        await store.claim_due_watches("getimg", NOW + 5, until=NOW + 65, limit=9, retries=9, turn_s=0.0)
 
         await store.record_polls(
             [
@@ -452,7 +488,9 @@ class TestPolling:
 
         await store.poll_now(watch.id, NOW + 2)
 
-        assert len(await store.claim_due_watches("getimg", NOW + 2, until=NOW + 65, limit=9)) == 1
+        assert (
+            len(await store.claim_due_watches("getimg", NOW + 2, until=NOW + 65, limit=9, retries=9, turn_s=0.0)) == 1
+        )
 
     async def test_poll_now_refuses_an_ended_or_unknown_watch(self, store: Store) -> None:
         watch = await ended(store)
@@ -492,7 +530,9 @@ class TestEnding:
         await store.record_polls([late], NOW + 60)
 
         assert await store.watch(watch.id) == before
-        assert await store.claim_due_watches("getimg", NOW + 9999, until=NOW + 99999, limit=9) == []
+        assert (
+            await store.claim_due_watches("getimg", NOW + 9999, until=NOW + 99999, limit=9, retries=9, turn_s=0.0) == []
+        )
         assert len(await claim(store)) == 1
 
     async def test_two_workers_that_see_the_same_end_tell_it_once(self, store: Store) -> None:

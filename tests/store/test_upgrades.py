@@ -61,7 +61,7 @@ def written_by(version: int, path: Path) -> None:
 async def continues(store: Store) -> None:
     """Assert that everything an earlier relay owed is done by this one."""
     await store.release_leases()
-    (live,) = await store.claim_due_watches("plain", NOW, until=NOW + 60, limit=9)
+    (live,) = await store.claim_due_watches("plain", NOW, until=NOW + 60, limit=9, retries=9, turn_s=0.0)
     assert (live.id, live.status, live.metadata) == ("wat_live", Status.RUNNING, {"order": "7"})
     (outgoing,) = await store.claim_due_deliveries(
         NOW, until=NOW + 60, limit=9, per_lane=9, per_failing_lane=9, retries=9, limits={}, busy={}
