@@ -78,7 +78,7 @@ OPERATIONS = (
         "POST",
         "/v1/watches/{id}/poll",
         watches.poll,
-        "Look at a job now rather than when the schedule would.",
+        "Look at a job now rather than when the schedule would, but not within min_interval of its last poll.",
         Scope.WATCH,
         {202: answers.WatchShown},
         problems=(*_REPEATED, Problem.NOT_FOUND, Problem.CONFLICT),

@@ -176,8 +176,9 @@ async def poll(request: web.Request) -> web.Response:
     """POST /v1/watches/{id}/poll: look now rather than later."""
     context, caller = request.app[CONTEXT], caller_of(request)
     view = await visible(context, caller, request.match_info["id"])
-    await context.store.poll_now(view.watch.id, context.clock.now())
     followed = context.providers.get(view.watch.provider)
+    min_interval_s = 0.0 if followed is None else followed.following.bounds.min_interval_s
+    await context.store.poll_now(view.watch.id, context.clock.now(), min_interval_s=min_interval_s)
     if followed is not None:
         followed.wake()
     return web.json_response(shown(context, caller, await context.store.watch(view.watch.id)), status=202)

@@ -216,7 +216,7 @@ def _line(name: str, value: object) -> None:
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @click.pass_context
 def poll(ctx: click.Context, ids: tuple[str, ...]) -> int:
-    """Look at jobs now rather than when the schedule would.
+    """Look at jobs now rather than when the schedule would, but not within min_interval of their last poll.
 
     \b
     Example:

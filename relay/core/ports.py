@@ -295,8 +295,11 @@ class Store(Protocol):
         """Forget a watch; raises NotFound, and Conflict while deliveries of it are open."""
         ...
 
-    async def poll_now(self, watch_id: str, now: float) -> None:
-        """Make a live watch due at once; raises NotFound, and Conflict once it has ended."""
+    async def poll_now(self, watch_id: str, now: float, *, min_interval_s: float) -> None:
+        """Make a live watch due at once, or that long after its last poll, and no later than it is.
+
+        Raises NotFound, and Conflict once it has ended.
+        """
         ...
 
     async def claim_due_watches(

@@ -55,7 +55,9 @@ SELECT count(*) AS open FROM deliveries WHERE watch_id = :id AND state IN ('pend
 DELETE FROM watches WHERE id = :id;
 
 -- name: poll_now
-UPDATE watches SET next_poll_at = min(next_poll_at, :now) WHERE id = :id AND finalized_at IS NULL RETURNING id;
+UPDATE watches SET next_poll_at = min(next_poll_at, max(:now, coalesce(last_poll_at + :min_interval_s, :now)))
+WHERE id = :id AND finalized_at IS NULL
+RETURNING id;
 
 -- name: claim_due_watches
 -- Of those longest overdue, the ones that waited longest by their own measure: a job that is looked at

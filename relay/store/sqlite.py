@@ -186,11 +186,11 @@ class SqliteStore:
 
         await self._writer.commit(write)
 
-    async def poll_now(self, watch_id: str, now: float) -> None:
+    async def poll_now(self, watch_id: str, now: float, *, min_interval_s: float) -> None:
         """See Store."""
 
         def write(transaction: Transaction) -> None:
-            if transaction.fetch("poll_now", id=watch_id, now=now):
+            if transaction.fetch("poll_now", id=watch_id, now=now, min_interval_s=min_interval_s):
                 return
             if not transaction.fetch("watch_by_id", id=watch_id):
                 raise NotFound(f'no watch "{watch_id}"')

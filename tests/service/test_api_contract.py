@@ -18,11 +18,12 @@ from relay.core.condition import Finding
 from relay.core.delivery import Attempt, DeliveryState, Settlement, Trigger, VerdictKind
 from relay.core.errors import StoreError
 from relay.core.etiquette import Sign
+from relay.core.instant import iso
 from relay.core.observation import OUTCOMES, JobError, Observation, Output, Status
 from relay.core.ports import DeliveryFilter, WatchView
 from relay.core.standing import Footing, Standing
 from relay.core.text import clean
-from relay.core.watch import Target
+from relay.core.watch import Continue, Target, decide
 from relay.health import STALE_AFTER_S
 from relay.store import sqlite
 
@@ -415,6 +416,21 @@ class TestChanging:
 
         assert status == 202
         assert str(polled["next_poll_at"]) < str(watch["next_poll_at"])
+
+    async def test_poll_now_never_has_a_job_polled_more_often_than_its_provider_allows(self, api: Api) -> None:
+        """Once a second here; it was polled just now by a clock that is ahead, so that no time passes."""
+        _, watch = await api.add()
+        live, polled_at = (await api.store.watch(str(watch["id"]))).watch, api.clock.now() + 60
+        following = api.context.providers["plain"].following
+        seen = Observation(Status.RUNNING, "running")
+        told = decide(live, seen, following, api.experience, now=polled_at, sample=0.5)
+        assert isinstance(told, Continue)
+        assert told.next_poll_at > polled_at + 1
+        await api.store.record_polls([told], polled_at)
+
+        _, shown = await api.call("POST", f"/v1/watches/{watch['id']}/poll")
+
+        assert shown["next_poll_at"] == iso(polled_at + 1)
 
     async def test_a_delivery_given_up_owes_nothing_and_lets_its_watch_be_removed(self, api: Api) -> None:
         _, watch = await api.add(destinations=["ops"])

@@ -486,19 +486,30 @@ class TestPolling:
     async def test_poll_now_makes_a_live_watch_due(self, store: Store) -> None:
         (watch,) = await added(store, new(900))
 
-        await store.poll_now(watch.id, NOW + 2)
+        await store.poll_now(watch.id, NOW + 2, min_interval_s=9.0)
 
         assert (
             len(await store.claim_due_watches("getimg", NOW + 2, until=NOW + 65, limit=9, retries=9, turn_s=0.0)) == 1
         )
 
+    @pytest.mark.parametrize(("planned_s", "due_s"), [(60, 5), (3, 3)])
+    async def test_poll_now_waits_for_the_least_interval_since_the_last_poll_but_not_beyond_the_plan(
+        self, store: Store, planned_s: float, due_s: float
+    ) -> None:
+        (watch,) = await added(store, new(1))
+        await store.record_polls([polled(watch, seen_at=NOW + planned_s - 1)], NOW)
+
+        await store.poll_now(watch.id, NOW + 2, min_interval_s=5.0)
+
+        assert (await store.watch(watch.id)).watch.next_poll_at == NOW + due_s
+
     async def test_poll_now_refuses_an_ended_or_unknown_watch(self, store: Store) -> None:
         watch = await ended(store)
 
         with pytest.raises(Conflict):
-            await store.poll_now(watch.id, NOW)
+            await store.poll_now(watch.id, NOW, min_interval_s=1.0)
         with pytest.raises(NotFound):
-            await store.poll_now("wat_nothing", NOW)
+            await store.poll_now("wat_nothing", NOW, min_interval_s=1.0)
 
 
 class TestEnding:
