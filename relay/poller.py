@@ -16,7 +16,7 @@ from relay.core.outlook import Contention
 from relay.core.ports import Clock, Ending, Entropy, Store, Transport
 from relay.core.routing import Route, operator_targets, overdue_targets, routed_targets
 from relay.core.schedule import contention
-from relay.core.standing import Change, Footing, Standing, after_answer, attributed, set_back
+from relay.core.standing import Change, Footing, Standing, after_answer, attributed, of_one_watch, set_back
 from relay.core.watch import Continue, End, Watch, decide
 from relay.experience import Experience
 from relay.inquiry import POLL_TIMEOUT_S, Account, Inquiry
@@ -116,7 +116,7 @@ class Poller:
         self._routes = routes
         self.experience.expect(account.following.typical_s)
         self._contention_due = -math.inf
-        if self._standing.footing is not Footing.WORKING:
+        if self._standing.footing is not Footing.WORKING or self._standing.doubted:
             self._standing = replace(self._standing, rest_until=0.0)
         self.wakeup.set()
 
@@ -372,11 +372,13 @@ class Poller:
         """Draw the consequences that go beyond the one watch; return the answer as it concerns that."""
         if isinstance(answer, Observation):
             self._warn_unknown(watch, answer)
+        asked_before = watch.last_poll_at or watch.created_at
         async with self._minding:
             before = self._standing
+            answer = of_one_watch(before, answer, asked_before=asked_before, failed_before=watch.failed_polls > 0)
             change = after_answer(before, answer, asked_at=asked_at, now=now, sample=self._entropy.sample())
             self._standing = standing = change.standing
-            if standing.footing is Footing.UNAUTHORIZED:
+            if standing.footing is Footing.UNAUTHORIZED or standing.doubted:
                 self._inquiry.forget_credential()
             if change.tell or (standing.rest_until, standing.rests) != (before.rest_until, before.rests):
                 try:
@@ -385,7 +387,7 @@ class Poller:
                     if self._standing is standing:
                         self._standing = before
                     raise
-        return attributed(standing, answer, asked_before=watch.last_poll_at or watch.created_at)
+        return attributed(standing, answer, asked_before=asked_before)
 
     async def _tell_standing(self, change: Change, now: float) -> None:
         """Store how the credential stands from now on, with the news of it where it is some; raises StoreError."""

@@ -106,7 +106,7 @@ class TroubleKind(StrEnum):
     """Whose trouble kept a poll from being an observation."""
 
     UNAUTHORIZED = "unauthorized"
-    """The credential was refused (401, 402): every watch of it waits."""
+    """The credential was refused (401, 402): every watch of it waits, and it is told once that is confirmed."""
     FORBIDDEN = "forbidden"
     """The request was refused (403): about the job while others are answered, else about the credential."""
     RATE_LIMITED = "rate_limited"

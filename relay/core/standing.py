@@ -60,7 +60,12 @@ class Standing:
     @property
     def probing(self) -> bool:
         """Whether only one poll at a time may find out if the trouble is over."""
-        return self.footing is not Footing.WORKING or self.rests > 1
+        return self.footing is not Footing.WORKING or self.rests > 1 or self.doubted
+
+    @property
+    def doubted(self) -> bool:
+        """Whether the credential rests because it was refused once, which the next poll confirms or not."""
+        return self.footing is Footing.WORKING and self.rests > 0 and self.refusals > 0
 
 
 def set_back(standing: Standing, seconds: float) -> Standing:
@@ -95,6 +100,18 @@ def attributed(standing: Standing, answer: Answer, *, asked_before: float) -> An
     return replace(answer, kind=TroubleKind.MISSING if works else TroubleKind.UNAUTHORIZED)
 
 
+def of_one_watch(standing: Standing, answer: Answer, *, asked_before: float, failed_before: bool) -> Answer:
+    """Return an answer as it concerns the credential.
+
+    A 401 or 402 to a question that had `failed_before` too, at `asked_before`,
+    is about that job alone where the credential has worked since.
+    """
+    if not isinstance(answer, Trouble) or answer.kind is not TroubleKind.UNAUTHORIZED:
+        return answer
+    alone = failed_before and standing.worked_at > asked_before
+    return replace(answer, kind=TroubleKind.REFUSED) if alone else answer
+
+
 def after_answer(standing: Standing, answer: Answer, *, asked_at: float, now: float, sample: float) -> Change:
     """Return how a credential stands after one more answer, which arrived at `now`.
 
@@ -105,7 +122,7 @@ def after_answer(standing: Standing, answer: Answer, *, asked_at: float, now: fl
         return _working(standing, asked_at, now)
     match answer.kind:
         case TroubleKind.UNAUTHORIZED:
-            return _unauthorized(standing, answer, now, sample)
+            return _unauthorized(standing, answer, asked_at, now, sample)
         case TroubleKind.FORBIDDEN:
             return _forbidden(standing, answer, now, sample)
         case TroubleKind.RATE_LIMITED:
@@ -119,7 +136,7 @@ def after_answer(standing: Standing, answer: Answer, *, asked_at: float, now: fl
 def _working(standing: Standing, asked_at: float, now: float) -> Change:
     worked_at = max(standing.worked_at, asked_at)
     if standing.footing is Footing.WORKING and standing.rests and asked_at < standing.rest_until:
-        return Change(replace(standing, failures=0, refusals=0, worked_at=worked_at))
+        return Change(replace(standing, failures=0, worked_at=worked_at))
     if standing.footing is Footing.WORKING:
         return Change(Standing(since=standing.since, rest_until=standing.rest_until, worked_at=worked_at))
     if standing.footing is not Footing.UNREACHABLE and asked_at < standing.since:
@@ -127,8 +144,21 @@ def _working(standing: Standing, asked_at: float, now: float) -> Change:
     return Change(Standing(since=now, worked_at=worked_at), tell="provider.recovered")
 
 
-def _unauthorized(standing: Standing, trouble: Trouble, now: float, sample: float) -> Change:
-    return _rest(standing, Footing.UNAUTHORIZED, trouble, now, sample)
+def _unauthorized(standing: Standing, trouble: Trouble, asked_at: float, now: float, sample: float) -> Change:
+    """Let the credential rest at once, and call it refused when the poll after that is refused too."""
+    if standing.footing is not Footing.WORKING or (standing.doubted and asked_at >= standing.rest_until):
+        return _rest(standing, Footing.UNAUTHORIZED, trouble, now, sample)
+    if standing.doubted:
+        return Change(standing)
+    wait = max(_pause_s(1) * (1 + 0.1 * sample), trouble.retry_after_s or 0.0)
+    return Change(
+        replace(
+            standing,
+            rest_until=max(standing.rest_until, now + wait),
+            refusals=standing.refusals + 1,
+            rests=max(standing.rests, 1),
+        )
+    )
 
 
 def _forbidden(standing: Standing, trouble: Trouble, now: float, sample: float) -> Change:

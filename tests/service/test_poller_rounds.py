@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -610,9 +611,9 @@ async def told(bench: Bench) -> list[str]:
 async def test_a_refusal_that_could_not_be_stored_is_told_by_one_that_came_meanwhile(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Four polls are refused at once, and the commit of the first fails while the others are answered."""
+    """Four polls find a quota spent at once, and the commit of the first fails while the others are answered."""
     for number in range(4):
-        await bench.watch(f"j{number}", Response(401))
+        await bench.watch(f"j{number}", Response(429, {"retry-after": "86400"}))
     record, failures = bench.store.record_standing, [StoreError("the disk is full")]
 
     async def once(*change: Any) -> None:
@@ -625,20 +626,43 @@ async def test_a_refusal_that_could_not_be_stored_is_told_by_one_that_came_meanw
     monkeypatch.setattr(bench.store, "record_standing", once)
     await bench.step()
 
-    assert await told(bench) == ["provider.unauthorized"]
+    assert await told(bench) == ["provider.quota_exhausted"]
     assert bench.poller.account.name in await bench.store.standings()
 
 
 async def test_a_refused_key_is_told_once_probed_by_one_poll_and_its_return_told_too(bench: Bench) -> None:
     for number in range(4):
-        await bench.watch(f"j{number}", Response(401), says("completed"))
+        await bench.watch(f"j{number}", says("completed"))
+        bench.replies[f"j{number}"] = lambda: Response(401) if bench.clock.now() < mended_at else says("completed")
+    mended_at = bench.clock.now() + 8
 
-    assert [await bench.step(seconds) for seconds in (0, 4.9, 0.2, 0.1, 0.1)] == [4, 0, 1, 2, 1]
+    assert [await bench.step(seconds) for seconds in (0, 4.9, 0.2, 4.8, 0.3, 0.1, 0.1)] == [4, 0, 1, 0, 1, 2, 1]
 
     assert await told(bench) == ["provider.unauthorized", "provider.recovered"]
     assert {await bench.status((await bench.store.watch(f"plain:j{n}")).watch.id) for n in range(4)} == {
         Status.COMPLETED
     }
+
+
+async def test_a_key_that_was_refused_by_chance_rests_and_is_not_told(bench: Bench) -> None:
+    for number in range(4):
+        await bench.watch(f"j{number}", Response(401), says("running"))
+
+    assert [await bench.step(seconds) for seconds in (0, 4.9, 0.2, 0.1, 0.1)] == [4, 0, 1, 2, 1]
+
+    assert await told(bench) == []
+
+
+async def test_a_job_that_is_always_refused_does_not_rest_the_others_again_and_again(bench: Bench) -> None:
+    alien = await bench.watch("alien", says("running"), Response(401))
+    ours = [await bench.watch(f"j{number}", says("running")) for number in range(5)]
+
+    polls = [await bench.step(1) for _ in range(200)]
+    rests = [asked for asked, seconds in groupby(polls, bool) if not asked and len(list(seconds)) >= 4]
+
+    assert await bench.status(alien) is Status.RUNNING
+    assert {await bench.status(watch_id) for watch_id in ours} == {Status.RUNNING}
+    assert len(rests) <= 3
 
 
 async def test_an_outage_is_told_once_however_many_watches_it_hits(bench: Bench) -> None:

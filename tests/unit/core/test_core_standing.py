@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from relay.core.observation import Answer, Observation, Status, Trouble, TroubleKind
-from relay.core.standing import Change, Footing, Standing, after_answer, attributed
+from relay.core.standing import Change, Footing, Standing, after_answer, attributed, of_one_watch
 
 NOW = 1_000_000.0
 SEEN = Observation(Status.RUNNING)
@@ -45,18 +45,44 @@ def test_the_first_answer_after_trouble_is_told_as_recovery_and_ends_the_rest(fo
     assert step(troubled, answer) == Change(Standing(since=NOW, worked_at=NOW), tell="provider.recovered")
 
 
-def test_a_refused_credential_rests_at_once_and_is_told_once() -> None:
+DOUBTED = replace(WORKS, rest_until=NOW, refusals=1, rests=1)
+
+
+def test_a_refused_credential_rests_at_once_and_one_poll_finds_out_before_that_is_told() -> None:
     first = step(WORKS, KEYLESS)
 
-    assert first == Change(
-        replace(WORKS, footing=Footing.UNAUTHORIZED, since=NOW, rest_until=NOW + 5, rests=1, detail="HTTP 401"),
+    assert first == Change(replace(WORKS, rest_until=NOW + 5, refusals=1, rests=1))
+    assert first.standing.doubted
+    assert first.standing.probing
+
+
+def test_a_credential_refused_again_after_its_rest_is_told_once() -> None:
+    told = step(DOUBTED, KEYLESS)
+
+    assert told == Change(
+        replace(DOUBTED, footing=Footing.UNAUTHORIZED, since=NOW, rest_until=NOW + 5, detail="HTTP 401"),
         tell="provider.unauthorized",
     )
-    assert step(first.standing, KEYLESS, now=NOW + 1) == Change(first.standing)
+    assert not told.standing.doubted
+    assert step(told.standing, KEYLESS, now=NOW + 1) == Change(told.standing)
+
+
+def test_refusals_that_were_under_way_confirm_nothing() -> None:
+    assert after_answer(DOUBTED, KEYLESS, asked_at=NOW - 0.1, now=NOW + 9, sample=0.0) == Change(DOUBTED)
+
+
+def test_a_credential_that_works_after_its_rest_was_never_in_trouble() -> None:
+    assert step(DOUBTED, SEEN) == Change(Standing(since=5.0, rest_until=NOW, worked_at=NOW))
+
+
+def test_an_answer_to_a_question_before_the_refusal_leaves_the_doubt() -> None:
+    change = after_answer(DOUBTED, SEEN, asked_at=NOW - 0.1, now=NOW + 9, sample=0.0)
+
+    assert change == Change(replace(DOUBTED, worked_at=NOW - 0.1))
 
 
 def test_each_probe_that_fails_doubles_the_rest_up_to_a_minute() -> None:
-    standing, now, rests = WORKS, NOW, []
+    standing, now, rests = DOUBTED, NOW, []
     for _ in range(6):
         standing = step(standing, KEYLESS, now=now).standing
         rests.append(standing.rest_until - now)
@@ -264,6 +290,24 @@ def test_a_403_means_no_such_job_where_the_credential_has_worked_since_the_last_
 
     assert attributed(standing, FORBIDDEN, asked_before=NOW - 1) == Trouble(TroubleKind.MISSING, "HTTP 403")
     assert attributed(standing, FORBIDDEN, asked_before=NOW) == Trouble(TroubleKind.UNAUTHORIZED, "HTTP 403")
+
+
+@pytest.mark.parametrize(
+    ("failed_before", "worked_at", "kind"),
+    [
+        (True, NOW, TroubleKind.REFUSED),
+        (False, NOW, TroubleKind.UNAUTHORIZED),
+        (True, NOW - 1, TroubleKind.UNAUTHORIZED),
+    ],
+)
+def test_a_401_to_a_job_that_failed_before_is_its_own_where_the_credential_has_worked_since(
+    failed_before: bool, worked_at: float, kind: TroubleKind
+) -> None:
+    standing = Standing(worked_at=worked_at)
+
+    meaning = of_one_watch(standing, KEYLESS, asked_before=NOW - 1, failed_before=failed_before)
+    assert meaning == replace(KEYLESS, kind=kind)
+    assert of_one_watch(standing, DOWN, asked_before=NOW - 1, failed_before=failed_before) is DOWN
 
 
 @pytest.mark.parametrize("slow", WELL)
