@@ -10,7 +10,7 @@ import structlog
 
 from relay.core.errors import StoreError
 from relay.core.event import outcome_event, overdue_event, provider_event
-from relay.core.lessons import Lessons, added, lessons
+from relay.core.lessons import Lessons, added, detection_lag_s, lessons
 from relay.core.observation import Answer, Observation, Trouble
 from relay.core.outlook import Contention
 from relay.core.ports import Clock, Ending, Entropy, Store, Transport
@@ -459,9 +459,9 @@ class Poller:
             return
         self.experience.learn(taught, saved=True)
         self._metrics.outcomes.labels(self.account.name, seen.status).inc()
-        if seen.completed_at is not None:
-            lag_s = now - max(seen.completed_at, watch.created_at)
-            self._metrics.detection_lag_seconds.labels(self.account.name).observe(max(lag_s, 0.0))
+        lag_s = detection_lag_s(watch, seen, now)
+        if lag_s is not None:
+            self._metrics.detection_lag_seconds.labels(self.account.name).observe(lag_s)
         self._log.info(
             "watch.ended",
             watch_id=watch.id,

@@ -22,8 +22,8 @@ def lessons(watch: Watch, seen: Observation, expectations: Expectations, now: fl
     look and this one.
     """
     life = lifetime(watch, seen, now)
-    if seen.completed_at is not None and seen.status.terminal and seen.completed_at <= watch.created_at:
-        return {}  # it had ended before we were asked to watch
+    if watch.seen_at is None and _had_ended(seen, watch.created_at):
+        return {}
     models = {None, known_model(watch.model)}
     phases = (Phase.JOB,) if life.running_since is None else (Phase.JOB, Phase.RUN)
     if not seen.status.terminal:
@@ -34,6 +34,22 @@ def lessons(watch: Watch, seen: Observation, expectations: Expectations, now: fl
         for phase in phases
         for model in models
     }
+
+
+def detection_lag_s(watch: Watch, seen: Observation, now: float) -> float | None:
+    """Return how long after its end, or the beginning of its watch, a job was seen to have ended.
+
+    None where the provider does not tell when that was, or tells an instant at which the job was seen to go on: then
+    its clock is not ours.
+    """
+    told = seen.completed_at
+    if told is None or (watch.seen_at is not None and told <= watch.seen_at):
+        return None
+    return max(now - max(told, watch.created_at), 0.0)
+
+
+def _had_ended(seen: Observation, before: float) -> bool:
+    return seen.status.terminal and seen.completed_at is not None and seen.completed_at <= before
 
 
 def added(unsaved: Mapping[Kind, Sequence[Trace]], lessons: Lessons) -> Mapping[Kind, Sequence[Trace]]:

@@ -6,7 +6,7 @@ import pytest
 from support.expecting import Fixed, constant
 
 from relay.core.learning import Kind, Phase, ended, survived
-from relay.core.lessons import added, lessons
+from relay.core.lessons import added, detection_lag_s, lessons
 from relay.core.observation import Job, Observation, Status
 from relay.core.watch import Watch
 
@@ -54,6 +54,32 @@ def test_the_providers_word_on_the_end_is_exact_where_it_can_be_true() -> None:
 
 def test_a_job_that_had_ended_before_it_was_watched_teaches_nothing() -> None:
     assert lessons(replace(WATCH, seen_at=None), replace(DONE, completed_at=BORN), KNOWN, BORN + 6) == {}
+
+
+def test_a_job_that_was_seen_to_run_teaches_however_far_the_providers_clock_is_behind() -> None:
+    behind = replace(DONE, completed_at=BORN - 600)
+
+    assert lessons(WATCH, behind, KNOWN, BORN + 30)[WHOLE] == ended(0.0, 20.0, 30.0, HAZARD)
+
+
+@pytest.mark.parametrize(
+    ("seen_at", "told", "lag_s"),
+    [
+        (BORN + 20, BORN + 21, 9.0),
+        (BORN + 20, BORN + 20, None),
+        (BORN + 20, BORN - 600, None),
+        (BORN + 20, None, None),
+        (BORN + 20, BORN + 31, 0.0),
+        (None, BORN + 21, 9.0),
+        (None, BORN - 600, 30.0),
+    ],
+)
+def test_the_lag_is_from_the_end_or_from_the_watch_and_unknown_where_the_clocks_disagree(
+    seen_at: float | None, told: float | None, lag_s: float | None
+) -> None:
+    watch = replace(WATCH, seen_at=seen_at)
+
+    assert detection_lag_s(watch, replace(DONE, completed_at=told), BORN + 30) == lag_s
 
 
 def test_a_job_made_before_it_was_watched_enters_at_the_age_it_had() -> None:
