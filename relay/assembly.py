@@ -61,6 +61,7 @@ def _account(settings: Config, provider: config.Provider, mask: SecretMask) -> A
         concurrency=provider.concurrency or defaults.concurrency,
         deadline_s=provider.deadline_s or parse_duration(defaults.deadline),
         rate=provider.rate or (Rate.parse(defaults.rate) if defaults.rate else None),
+        max_body=made.max_body,
     )
 
 

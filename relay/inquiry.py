@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 from relay.core.budget import Budget, Rate
 from relay.core.errors import InvalidValue, RelayError
-from relay.core.http import Request, Response, TransportError
+from relay.core.http import MAX_BODY, Request, Response, TransportError
 from relay.core.observation import Answer, Job, Trouble, TroubleKind
 from relay.core.ports import Clock, Provider, Transport
 from relay.core.watch import Following
 
 POLL_TIMEOUT_S = 30.0
-MAX_ANSWER_BYTES = 1024 * 1024
 _MAX_STEPS = 2
 
 
@@ -22,7 +21,7 @@ class Account:
 
     `read_secrets` reads the credential anew at each call and raises RelayError
     where it cannot.  `deadline_s` is how long a watch lasts where it does not say
-    itself.
+    itself.  Of an answer no more than `max_body` bytes are read.
     """
 
     provider: Provider
@@ -31,6 +30,7 @@ class Account:
     concurrency: int
     deadline_s: float
     rate: Rate | None = None
+    max_body: int = MAX_BODY
 
     @property
     def name(self) -> str:
@@ -111,4 +111,4 @@ class Inquiry:
                 self._budget = self._budget.spend(1, now)
                 break
             await self._clock.sleep(self._budget.next_at(now) - now)
-        return await self._transport.send(request, timeout_s=POLL_TIMEOUT_S, max_body=MAX_ANSWER_BYTES)
+        return await self._transport.send(request, timeout_s=POLL_TIMEOUT_S, max_body=self.account.max_body)

@@ -214,7 +214,7 @@ async def _poll_once(provider: str, job: "Job", config_path: Path | None) -> int
     from relay.clock import SystemClock
     from relay.core.address import AddressPolicy
     from relay.core.http import Request
-    from relay.inquiry import MAX_ANSWER_BYTES, POLL_TIMEOUT_S
+    from relay.inquiry import POLL_TIMEOUT_S
     from relay.log import SecretMask
     from relay.settings import load_settings
     from relay.transport import open_transport
@@ -232,7 +232,7 @@ async def _poll_once(provider: str, job: "Job", config_path: Path | None) -> int
     async with open_transport(AddressPolicy(operator=True), clock, connections=1, egress=way_out) as transport:
         while True:
             _tell_request(request, mask)
-            answers.append(await transport.send(request, timeout_s=POLL_TIMEOUT_S, max_body=MAX_ANSWER_BYTES))
+            answers.append(await transport.send(request, timeout_s=POLL_TIMEOUT_S, max_body=account.max_body))
             output.say(mask(f"< HTTP {answers[-1].status} in {answers[-1].elapsed_s:.2f} s"))
             output.say(clean(mask(answers[-1].body.decode("utf-8", "replace")), _SHOWN))
             meaning = account.provider.interpret(job, answers, secrets, clock.now())

@@ -13,6 +13,9 @@ MAX_WAIT_S = 86400.0
 RETRY_HEADERS = ("retry-after-ms", "retry-after")
 """What `retry_after_s` reads: milliseconds, as OpenAI sends them, before seconds or a date."""
 
+MAX_BODY = 1024 * 1024
+"""How many bytes are read of an answer about a job, unless the provider's description says otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

@@ -117,8 +117,10 @@ class TroubleKind(StrEnum):
     """The provider refused the request (other 4xx): a wrong parameter or a wrong description."""
     UNAVAILABLE = "unavailable"
     """The provider failed (5xx), sent us elsewhere (3xx) or could not be reached."""
+    OVERSIZED = "oversized"
+    """The provider says more about this job than is read of an answer."""
     MALFORMED = "malformed"
-    """The answer was not what the provider documents: HTML, half a body, not JSON, too large."""
+    """The answer was not what the provider documents: HTML, half a body, not JSON."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ def after_answer(standing: Standing, answer: Answer, *, asked_at: float, now: fl
     It shows no more than that the credential worked at `asked_at`: a slow one may
     have been given before others were refused, and is no recovery from that.
     """
-    if not isinstance(answer, Trouble) or answer.kind is TroubleKind.MISSING:
+    if not isinstance(answer, Trouble) or answer.kind in (TroubleKind.MISSING, TroubleKind.OVERSIZED):
         return _working(standing, asked_at, now)
     match answer.kind:
         case TroubleKind.UNAUTHORIZED:

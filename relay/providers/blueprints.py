@@ -10,9 +10,10 @@ from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from relay.core.http import Request, Response
+from relay.core.http import MAX_BODY, Request, Response
 from relay.core.observation import Answer, Job, Trouble, TroubleKind
 from relay.core.ports import Provider
+from relay.core.size import parse_size
 from relay.providers.catalogue import SpecInvalid, load_file, load_preset, preset_names
 from relay.providers.interpret import DeclaredProvider
 from relay.providers.spec import DefaultValues, ProviderSpec
@@ -25,13 +26,15 @@ GROUP = "relay.providers"
 class Blueprint:
     """What makes a provider: `build` takes the configured name and, where given, another base URL.
 
-    `secrets` are the names of the secrets that its requests need.
+    `secrets` are the names of the secrets that its requests need; of an answer
+    to them no more than `max_body` bytes are read.
     """
 
     title: str
     secrets: tuple[str, ...]
     defaults: DefaultValues
     build: Callable[[str, str | None], Provider]
+    max_body: int = MAX_BODY
 
 
 def names() -> tuple[str, ...]:
@@ -48,7 +51,9 @@ def blueprint(preset: str | None, file: Path | None) -> Blueprint:
 
 
 def _declared(spec: ProviderSpec) -> Blueprint:
-    return Blueprint(spec.title, spec.auth.secrets, spec.defaults, partial(DeclaredProvider, spec))
+    return Blueprint(
+        spec.title, spec.auth.secrets, spec.defaults, partial(DeclaredProvider, spec), parse_size(spec.max_body)
+    )
 
 
 @cache
@@ -67,7 +72,7 @@ def _loaded(point: EntryPoint) -> Blueprint:
     def build(name: str, base_url: str | None) -> Provider:
         return _Guarded(found.build(name, base_url))
 
-    return Blueprint(found.title, found.secrets, found.defaults, build)
+    return Blueprint(found.title, found.secrets, found.defaults, build, found.max_body)
 
 
 class _Guarded:

@@ -10,7 +10,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 
 from relay.core.budget import Rate
 from relay.core.duration import LONGEST_S, parse_duration
+from relay.core.size import parse_size
 from relay.providers.paths import PathList
+
+MOST_BODY = 64 * 1024 * 1024
+"""No file may ask for more of an answer: it is held in memory, and read in one go."""
 
 Meaning = Literal[
     "queued",
@@ -44,6 +48,12 @@ def _duration(text: str) -> str:
 def _positive(text: str) -> str:
     if parse_duration(text) <= 0:
         raise ValueError("must be longer than 0s")
+    return text
+
+
+def _size(text: str) -> str:
+    if parse_size(text) > MOST_BODY:
+        raise ValueError(f'"{text}" is more than the {MOST_BODY // 1024**2} MiB that are read of an answer at most')
     return text
 
 
@@ -99,6 +109,7 @@ def _pattern(text: str) -> str:
 
 DurationText = Annotated[str, AfterValidator(_duration)]
 PositiveDurationText = Annotated[DurationText, AfterValidator(_positive)]
+SizeText = Annotated[str, AfterValidator(_size)]
 RateText = Annotated[str, AfterValidator(_rate)]
 Template = Annotated[str, AfterValidator(_template)]
 JsonTemplate = Annotated[JsonValue, AfterValidator(_json_template)]
@@ -346,6 +357,7 @@ class ProviderSpec(_Part):
     progress: Progress | None = None
     queue_position: PathList | None = None
     eta: Hint | None = None
+    max_body: SizeText = Field("1MiB", description="What is read of an answer, where that holds the result itself.")
     poll_after: Hint | None = None
     defaults: DefaultValues = DefaultValues()
 

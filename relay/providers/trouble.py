@@ -58,7 +58,7 @@ def malformed(response: Response, why: str | None = None) -> Trouble:
 
 def too_large(response: Response) -> Trouble:
     """Return the trouble of an answer that was cut at the limit."""
-    return malformed(response, f"it is larger than {len(response.body)} bytes")
+    return replace(malformed(response, f"it is larger than {len(response.body)} bytes"), kind=TroubleKind.OVERSIZED)
 
 
 def without_queries(answer: Answer) -> Answer:

@@ -229,6 +229,15 @@ def _unreadable() -> dict[str, str]:
     raise RelayError("no such file")
 
 
+async def test_as_much_is_read_of_an_answer_as_the_account_says(store: Store) -> None:
+    bench = Bench(store, max_body=2**24)
+    await bench.watch("a", says("completed"))
+
+    await bench.step()
+
+    assert bench.transport.limits == [2**24]
+
+
 async def test_an_unknown_status_keeps_polling_and_warns_once(bench: Bench) -> None:
     watch_id = await bench.watch("a", says("TELEPORTING"))
     await bench.watch("b", says("TELEPORTING"))

@@ -31,7 +31,13 @@ EVERY_S = 0.975 * 60 * math.log(1 + math.sqrt(16) / 60 + 2 / 3 * 8 / 3600)
 The samples below are 0: the early end of the spread, a fortieth sooner.
 """
 
-BLIND = (TroubleKind.RATE_LIMITED, TroubleKind.REFUSED, TroubleKind.UNAVAILABLE, TroubleKind.MALFORMED)
+BLIND = (
+    TroubleKind.RATE_LIMITED,
+    TroubleKind.REFUSED,
+    TroubleKind.UNAVAILABLE,
+    TroubleKind.OVERSIZED,
+    TroubleKind.MALFORMED,
+)
 KEYLESS = (TroubleKind.UNAUTHORIZED, TroubleKind.FORBIDDEN)
 
 

@@ -14,7 +14,7 @@ FORBIDDEN = Trouble(TroubleKind.FORBIDDEN, "HTTP 403")
 DOWN = Trouble(TroubleKind.UNAVAILABLE, "HTTP 502")
 WORKS = Standing(since=5.0, worked_at=NOW - 100)
 REFUSED = Trouble(TroubleKind.REFUSED, "HTTP 405")
-WELL = [SEEN, Trouble(TroubleKind.MISSING, "HTTP 404")]
+WELL = [SEEN, Trouble(TroubleKind.MISSING, "HTTP 404"), Trouble(TroubleKind.OVERSIZED, "HTTP 200: too large")]
 
 
 def step(standing: Standing, answer: Answer, *, now: float = NOW, sample: float = 0.0) -> Change:

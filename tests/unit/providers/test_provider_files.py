@@ -6,7 +6,7 @@ import pytest
 
 from relay.core.http import Response
 from relay.core.observation import Job, Observation, Status
-from relay.providers import DeclaredProvider, SpecInvalid, load_file, load_preset, preset_names
+from relay.providers import DeclaredProvider, SpecInvalid, blueprint, load_file, load_preset, preset_names
 from relay.providers.catalogue import parse
 
 SMALL = """
@@ -72,6 +72,8 @@ def test_all_mistakes_of_a_file_are_told_at_once_with_line_and_caret() -> None:
         ("[poll]", 'auth = { type = "jwt_hs256" }\n[poll]', 'auth of type "jwt_hs256" needs an issuer'),
         ("[poll]", 'id_pattern = "["\n[poll]', "is not a regular expression"),
         ("[poll]", 'defaults = { deadline = "soon" }\n[poll]', "is not a duration"),
+        ("[poll]", 'max_body = "much"\n[poll]', "is not a size"),
+        ("[poll]", 'max_body = "65MiB"\n[poll]', "more than the 64 MiB"),
         ("[poll]", 'defaults = { rate = "60" }\n[poll]', "is not a rate"),
         ("[poll]", f'defaults = {{ rate = "{"9" * 400}/m" }}\n[poll]', "is not a rate"),
         ("[poll]", 'defaults = { typical_duration = "0s" }\n[poll]', '"typical_duration": must be longer than 0s'),
@@ -102,6 +104,11 @@ def test_a_file_that_cannot_be_read_is_told_by_its_name(tmp_path: Path) -> None:
     for name, said in (("absent", "No such file"), ("latin", "is not UTF-8"), ("large", "is larger than 256 KiB")):
         with pytest.raises(SpecInvalid, match=rf"{name}\.toml: {said}"):
             load_file(tmp_path / f"{name}.toml")
+
+
+@pytest.mark.parametrize(("preset", "size"), [("getimg", 2**20), ("assemblyai", 2**24), ("vertex", 2**24)])
+def test_more_is_read_of_answers_that_hold_the_result_themselves(preset: str, size: int) -> None:
+    assert blueprint(preset, None).max_body == size
 
 
 def test_the_presets_of_the_first_providers_are_there() -> None:
