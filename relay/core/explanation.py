@@ -11,7 +11,7 @@ from relay.core.learning import Phase
 from relay.core.observation import OUTCOMES, Observation, Status
 from relay.core.outlook import Expectations, Outlook, outlook
 from relay.core.routing import Route, routed_targets
-from relay.core.schedule import Bounds, best_next_age, price_of_lag
+from relay.core.schedule import Bounds, best_next_age, price_of_lag, retry_gap_s
 from relay.core.standing import Footing, Standing
 from relay.core.watch import MISSING_CONFIRMATIONS, Target, Watch
 
@@ -94,7 +94,7 @@ def explain(watch: Watch, around: Surroundings, event: Event | None, now: float)
     expected = eta(watch, around.expectations)
     reason = _reason(watch, around, now)
     sentences = [_known(watch, history), _running(watch, expected, now)]
-    due = watch.next_poll_at - now
+    due = max(watch.next_poll_at, around.standing.rest_until) - now
     sentences.append(f"{_capital(_due(due))} because {reason}.")
     sentences.append(
         "It ends when the provider tells its outcome, and at the latest as timed_out "
@@ -158,20 +158,28 @@ def _reason(watch: Watch, around: Surroundings, now: float) -> str:
     standing = around.standing
     if standing.rest_until > max(now, watch.next_poll_at):
         rest = format_duration(standing.rest_until - now)
-        why = "" if standing.footing is Footing.WORKING else f", which is {standing.footing},"
-        return f"the credential{why} rests for another {rest}"
+        return f"the credential, {_trouble(standing)}, rests for another {rest}"
     if watch.missing_polls:
         return (
             f"the provider does not know the job, and has to deny it {MISSING_CONFIRMATIONS} times, "
             f"for a while, to be believed ({watch.missing_polls} so far)"
         )
     if watch.failed_polls:
+        pause = watch.next_poll_at - (watch.last_poll_at or watch.created_at)
+        if pause > retry_gap_s(watch.failed_polls, around.bounds.min_interval_s, 1.0) * _NEAR:
+            return "the last poll failed, and the provider asked for that pause"
         return "the last poll failed, and is repeated after ever longer pauses up to a minute"
     asked_at = watch.seen_at or watch.created_at
     interval = watch.next_poll_at - asked_at
     if watch.next_poll_at >= watch.deadline:
         return "that is its deadline"
     return _reason_of_interval(outlook(watch.life, watch.model, around.expectations, asked_at), around, interval)
+
+
+def _trouble(standing: Standing) -> str:
+    if standing.footing is not Footing.WORKING:
+        return f"which is {standing.footing}"
+    return "which was refused" if standing.doubted else "whose polls the provider limits"
 
 
 def _reason_of_interval(expected: Outlook, around: Surroundings, interval: float) -> str:

@@ -151,8 +151,13 @@ def retry_failed_poll(
     Doubles from a second to a minute with up to a quarter of jitter on top;
     `floor_s`, the provider's own wish, is undercut by the deadline alone.
     """
-    gap = max(min(_RETRY_FIRST_S * 2.0 ** min(failures - 1, 10), _RETRY_LIMIT_S), min_interval_s)
-    return _before_deadline(now + max(gap * (1 + 0.25 * sample), floor_s or 0.0), now, deadline)
+    gap = retry_gap_s(failures, min_interval_s, sample)
+    return _before_deadline(now + max(gap, floor_s or 0.0), now, deadline)
+
+
+def retry_gap_s(failures: int, min_interval_s: float, sample: float) -> float:
+    """Return the pause after the `failures`-th failure in a row, where the provider has no wish of its own."""
+    return max(min(_RETRY_FIRST_S * 2.0 ** min(failures - 1, 10), _RETRY_LIMIT_S), min_interval_s) * (1 + 0.25 * sample)
 
 
 def _before_deadline(moment: float, now: float, deadline: float) -> float:

@@ -114,6 +114,15 @@ def test_a_watch_whose_look_is_due_says_so() -> None:
     assert told(replace(WATCH, next_poll_at=BORN + 40)).sentences[2].startswith("The next look is due now because ")
 
 
+def test_a_look_that_falls_into_a_rest_of_the_credential_is_due_when_that_ends() -> None:
+    around = replace(AROUND, standing=Standing(Footing.UNREACHABLE, rest_until=NOW + 171))
+
+    for next_poll_at in (BORN + 40, BORN + 44):
+        assert told(replace(WATCH, next_poll_at=next_poll_at), around).sentences[2] == (
+            "The next look is in 2m51s because the credential, which is unreachable, rests for another 2m51s."
+        )
+
+
 @pytest.mark.parametrize(
     ("watch", "around", "because"),
     [
@@ -130,9 +139,19 @@ def test_a_watch_whose_look_is_due_says_so() -> None:
         (replace(WATCH, next_poll_at=BORN + 60), AROUND, "the provider asked for that pause"),
         (replace(WATCH, deadline=BORN + 44), AROUND, "that is its deadline"),
         (
-            replace(WATCH, failed_polls=2),
+            replace(WATCH, failed_polls=3),
             AROUND,
             "the last poll failed, and is repeated after ever longer pauses up to a minute",
+        ),
+        (
+            replace(WATCH, failed_polls=2, next_poll_at=BORN + 42.5),
+            AROUND,
+            "the last poll failed, and is repeated after ever longer pauses up to a minute",
+        ),
+        (
+            replace(WATCH, failed_polls=2, next_poll_at=BORN + 43),
+            AROUND,
+            "the last poll failed, and the provider asked for that pause",
         ),
         (
             replace(WATCH, missing_polls=2),
@@ -154,7 +173,16 @@ def test_a_watch_whose_look_is_due_says_so() -> None:
             replace(AROUND, standing=Standing(Footing.UNAUTHORIZED, rest_until=NOW + 60)),
             "the credential, which is unauthorized, rests for another 1m00s",
         ),
-        (WATCH, replace(AROUND, standing=Standing(rest_until=NOW + 60)), "the credential rests for another 1m00s"),
+        (
+            WATCH,
+            replace(AROUND, standing=Standing(rest_until=NOW + 60, rests=1)),
+            "the credential, whose polls the provider limits, rests for another 1m00s",
+        ),
+        (
+            WATCH,
+            replace(AROUND, standing=Standing(rest_until=NOW + 60, rests=1, refusals=1)),
+            "the credential, which was refused, rests for another 1m00s",
+        ),
         (
             replace(WATCH, status=Status.QUEUED, next_poll_at=BORN + 40 - 100 * math.log(0.95)),
             replace(AROUND, expectations=Fixed(constant(60.0), constant(100.0), seen=9.0)),
