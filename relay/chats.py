@@ -30,9 +30,10 @@ class Chats:
         """Open the window after a message."""
         self._windows[lane] = next_window(self._windows.get(lane), widest_s=widest_s, now=now)
 
-    def forget(self, lane: str) -> None:
-        """Close the window of a chat that nothing reached: nobody there has been told too much."""
-        self._windows.pop(lane, None)
+    def narrow(self, lane: str, now: float) -> None:
+        """Begin anew with the narrowest window: a chat that nothing reaches has not been told too much."""
+        if lane in self._windows:
+            self._windows[lane] = next_window(None, widest_s=self._windows[lane].width_s, now=now)
 
     def rest(self, lane: str, until: float, *, widely: bool) -> None:
         """Leave a chat alone because it asks for it, with all others of its service where it asks `widely`."""

@@ -359,7 +359,7 @@ class Dispatcher:
     def _report_change(self, target: Target, change: Change) -> None:
         """Tell of a change of a destination, and let what was let go or held be looked at."""
         if change.health.condition in DOWN:  # from now on its probes keep the pace
-            self._chats.forget(target.lane)
+            self._chats.narrow(target.lane, self._clock.monotonic())
         if change.tell is not None:
             level = log.info if change.tell == "destination.recovered" else log.warning
             level(

@@ -343,6 +343,18 @@ async def test_a_chat_that_was_down_is_told_of_all_that_was_held_in_one_digest(b
     assert await bench.states(watches) == {DeliveryState.DELIVERED}
 
 
+async def test_a_chat_that_is_down_is_left_alone_for_five_seconds_whoever_wants_it_tried(bench: Bench) -> None:
+    bench.replies = [Response(503)]
+    for _ in range(16):
+        await bench.failures(1)
+        await bench.step(5)
+    assert bench.sent_at[-1] == bench.clock.monotonic()
+
+    await bench.store.enable("ops", bench.clock.now())
+
+    assert [await bench.step(), await bench.step(4.9), await bench.step(0.2)] == [0, 0, 1]
+
+
 async def test_the_loop_wakes_when_a_window_ends(bench: Bench) -> None:
     """Nothing else falls due meanwhile."""
     bench.clock = clock = VirtualClock()
