@@ -24,6 +24,8 @@ def lessons(watch: Watch, seen: Observation, expectations: Expectations, now: fl
     life = lifetime(watch, seen, now)
     if watch.seen_at is None and _had_ended(seen, watch.created_at):
         return {}
+    if _clock_is_behind(watch, seen) and life.began_at != watch.created_at:
+        return {}  # the same clock told when the job was made
     models = {None, known_model(watch.model)}
     phases = (Phase.JOB,) if life.running_since is None else (Phase.JOB, Phase.RUN)
     if not seen.status.terminal:
@@ -42,10 +44,13 @@ def detection_lag_s(watch: Watch, seen: Observation, now: float) -> float | None
     None where the provider does not tell when that was, or tells an instant at which the job was seen to go on: then
     its clock is not ours.
     """
-    told = seen.completed_at
-    if told is None or (watch.seen_at is not None and told <= watch.seen_at):
+    if seen.completed_at is None or _clock_is_behind(watch, seen):
         return None
-    return max(now - max(told, watch.created_at), 0.0)
+    return max(now - max(seen.completed_at, watch.created_at), 0.0)
+
+
+def _clock_is_behind(watch: Watch, seen: Observation) -> bool:
+    return watch.seen_at is not None and _had_ended(seen, watch.seen_at)
 
 
 def _had_ended(seen: Observation, before: float) -> bool:

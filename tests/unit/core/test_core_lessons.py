@@ -62,6 +62,12 @@ def test_a_job_that_was_seen_to_run_teaches_however_far_the_providers_clock_is_b
     assert lessons(WATCH, behind, KNOWN, BORN + 30)[WHOLE] == ended(0.0, 20.0, 30.0, HAZARD)
 
 
+def test_a_clock_that_is_behind_and_told_when_the_job_was_made_too_teaches_nothing() -> None:
+    behind = replace(DONE, completed_at=BORN - 560)
+
+    assert lessons(replace(WATCH, began_at=BORN - 590), behind, KNOWN, BORN + 30) == {}
+
+
 @pytest.mark.parametrize(
     ("seen_at", "told", "lag_s"),
     [
