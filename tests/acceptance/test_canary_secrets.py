@@ -341,7 +341,8 @@ async def test_a_crash_tells_where_it_was_and_nothing_that_was_in_memory(tmp_pat
             limits = relay.seen_by_kernel("limits")
             await until(lambda: "heartbeat" in relay.log(), 20)
             relay.send_signal(signal.SIGABRT)
-            assert await relay.stop() == -signal.SIGABRT
+            # Python reads the frames of threads that go on meanwhile: now and then its last words end in a fault.
+            assert await relay.stop() in (-signal.SIGABRT, -signal.SIGSEGV)
             log = relay.log()
 
     assert "Max core file size        0                    0" in limits

@@ -123,7 +123,7 @@ async def test_a_redirect_takes_the_key_nowhere(home: Recorder, stranger: Record
     meaning = await poll(provider(home), Job("job-1", {"status_url": f"{home.url}/status"}))
 
     assert isinstance(meaning, Trouble)
-    assert meaning.kind is TroubleKind.REFUSED
+    assert meaning.kind is TroubleKind.UNAVAILABLE
     assert home.authorizations == [f"Bearer {KEY}"]
     assert stranger.authorizations == []
 
