@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from relay.chats import Chats
-from relay.core.condition import DOWN, FAILURES_BEFORE_FEW_PLACES, Answered, Change, Finding
+from relay.core.condition import DOWN, FAILURES_BEFORE_HOLD, Answered, Change, Finding
 from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement, Trigger, Verdict, VerdictKind
 from relay.core.digest import MOST_TOLD, settle_together, takes_company
 from relay.core.echo import without_echo
@@ -413,7 +413,7 @@ def _crowded(claimed: Sequence[Outgoing], busy: Mapping[str, int], limits: Mappi
     for outgoing in claimed:
         lane = outgoing.delivery.target.lane
         taken[lane] += 1
-        failing = (outgoing.failures or 0) >= FAILURES_BEFORE_FEW_PLACES
+        failing = (outgoing.failures or 0) >= FAILURES_BEFORE_HOLD
         places[lane] = limits.get(lane, FAILING_LANE_CONCURRENCY if failing else LANE_CONCURRENCY)
     fewest = {lane: places.get(lane, limits.get(lane, FAILING_LANE_CONCURRENCY)) for lane in taken}
     return {lane: number for lane, number in taken.items() if number >= fewest[lane]}

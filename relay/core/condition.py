@@ -14,13 +14,11 @@ from enum import StrEnum
 from relay.core.etiquette import Sign
 from relay.core.watch import Target
 
-FAILURES_BEFORE_FEW_PLACES = 3
-"""Attempts in a row that must come to nothing before few at once are made.
+FAILURES_BEFORE_HOLD = 5
+"""Attempts in a row that must come to nothing before few at once are made, and the lane's deliveries may be held.
 
 One that fails now and then keeps its places: with few, those that hang would hold up the others.
 """
-FAILURES_BEFORE_HOLD = 5
-"""Attempts in a row that must come to nothing before the lane's deliveries are held."""
 OUTAGE_S = 60.0
 """How long they must have come to nothing, so that a deploy is no outage."""
 MOST_AT_ONCE = 1024

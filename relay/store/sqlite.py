@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from relay.core.access import Token
-from relay.core.condition import FAILURES_BEFORE_FEW_PLACES, Answered, Change, Finding
+from relay.core.condition import FAILURES_BEFORE_HOLD, Answered, Change, Finding
 from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement
 from relay.core.errors import Conflict, NotFound, StoreError
 from relay.core.event import Event
@@ -294,7 +294,7 @@ class SqliteStore:
             "limit": limit,
             "per_lane": per_lane,
             "per_failing_lane": per_failing_lane,
-            "failing_from": FAILURES_BEFORE_FEW_PLACES,
+            "failing_from": FAILURES_BEFORE_HOLD,
             "retries": retries,
             "limits": rows.text(limits),
             "busy": rows.text(busy),

@@ -1223,14 +1223,14 @@ class TestHealth:
         (told,) = await claim(store)
         assert (told.event, told.delivery.target) == (news.event, OPS)
 
-    async def test_places_go_round_and_a_lane_that_failed_three_times_in_a_row_has_few(self, store: Store) -> None:
+    async def test_places_go_round_and_a_lane_that_failed_five_times_in_a_row_has_few(self, store: Store) -> None:
         for number in range(1, 9):
             await ended(store, number)
         await ended(store, 9, targets=(OPS,))
 
         taken = await claim(store, limit=2, until=NOW + 100)
         assert {item.delivery.target for item in taken} == {HOOK, OPS}
-        for _ in range(2):
+        for _ in range(4):
             await store.settle_attempts([], failing())
         assert len(await claim(store, per_lane=5, per_failing_lane=2, until=NOW + 100)) == 6
         await store.settle_attempts([], failing())
