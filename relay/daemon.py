@@ -25,7 +25,7 @@ from relay.clock import SystemClock, SystemEntropy
 from relay.config import Config, ConfigInvalid, Listen, SecretUnreadable
 from relay.core.address import AddressPolicy
 from relay.core.errors import RelayError, StoreError
-from relay.core.ports import Clock, Entropy, Store
+from relay.core.ports import Clock, Entropy, Housekeeping, Store
 from relay.engine import Engine, Ground
 from relay.log import SecretMask
 from relay.maintenance import OVERDUE_EVERY_S, PRUNE_EVERY_S, Maintenance, Overdue, prune
@@ -220,7 +220,7 @@ async def running(settings: Config, clock: Clock, entropy: Entropy, mask: Secret
             await engine.stop()
 
 
-async def _release_leases(store: Store) -> None:
+async def _release_leases(store: Housekeeping) -> None:
     """Leave nothing claimed for the next start, which sees to it otherwise."""
     try:
         await store.release_leases()
@@ -249,7 +249,7 @@ async def _listen_locally(listener: Listener, path: Path) -> None:
         _log.warning("socket.refused", path=str(path), error=str(error))
 
 
-async def _prune(engine: Engine, store: Store, clock: Clock) -> None:
+async def _prune(engine: Engine, store: Housekeeping, clock: Clock) -> None:
     await prune(store, clock, engine.settings.retention.watches_s)
 
 
@@ -287,7 +287,7 @@ async def _measure_lag(metrics: Metrics, clock: Clock) -> None:
         metrics.loop_lag_seconds.observe(max(clock.monotonic() - asleep - _LAG_EVERY_S, 0.0))
 
 
-async def catch_up(store: Store, clock: Clock) -> None:
+async def catch_up(store: Housekeeping, clock: Clock) -> None:
     """Notice that the wall clock was set back while relay did not run, as `mind_the_clock` does while it does.
 
     Raises StoreError.

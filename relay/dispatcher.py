@@ -18,7 +18,7 @@ from relay.core.etiquette import Sign
 from relay.core.event import DESTINATION_NEWS, EXHAUSTED, exhausted_event, tells_of_deliveries
 from relay.core.http import Fault, Request, Response, TransportError
 from relay.core.instant import iso
-from relay.core.ports import Clock, Destination, Entropy, News, Outgoing, Store, Transport
+from relay.core.ports import Clock, Destination, Dispatching, Entropy, News, Outgoing, Transport
 from relay.core.quiet import QuietHours
 from relay.core.retry import RetryPolicy
 from relay.core.routing import Route, operator_targets
@@ -84,7 +84,7 @@ class Dispatcher:
     def __init__(
         self,
         *,
-        store: Store,
+        store: Dispatching,
         resolve: Callable[[Target], Outlet | None],
         clock: Clock,
         entropy: Entropy,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from relay.core.errors import StoreError
-from relay.core.ports import Clock, Store
+from relay.core.ports import Clock, Housekeeping
 
 STALE_AFTER_S = 90.0
 """A loop looks at its work at least every 30 s; three times that without a look is not well."""
@@ -24,7 +24,7 @@ class Health:
     `ticks` tells the latter by the loop's name, in monotonic time.
     """
 
-    def __init__(self, store: Store, clock: Clock, ticks: Callable[[], Mapping[str, float]]) -> None:
+    def __init__(self, store: Housekeeping, clock: Clock, ticks: Callable[[], Mapping[str, float]]) -> None:
         self._store = store
         self._clock = clock
         self._ticks = ticks

@@ -9,7 +9,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from relay.core.delivery import DeliveryState
 from relay.core.errors import RelayError
 from relay.core.http import Request, TransportError
-from relay.core.ports import Clock, Store, Transport
+from relay.core.ports import Clock, Housekeeping, Transport
 from relay.health import Health
 from relay.metrics import Metrics
 
@@ -25,7 +25,7 @@ _PRUNE_BATCHES = 200
 """Rows deleted in one commit, and commits in one go: writers in between never wait long."""
 
 
-async def prune(store: Store, clock: Clock, keep_s: float) -> int:
+async def prune(store: Housekeeping, clock: Clock, keep_s: float) -> int:
     """Delete watches that ended longer than `keep_s` ago and owe nothing; return how many."""
     pruned = 0
     for _ in range(_PRUNE_BATCHES):
@@ -41,7 +41,7 @@ async def prune(store: Store, clock: Clock, keep_s: float) -> int:
 class Overdue:
     """Warns of deliveries that have been owed for long: first after ten minutes, then each time the age has doubled."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Housekeeping, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._warn_after_s = OVERDUE_AFTER_S

@@ -13,7 +13,7 @@ from relay.core.event import outcome_event, overdue_event, provider_event
 from relay.core.lessons import Lessons, added, detection_lag_s, lessons
 from relay.core.observation import Answer, Observation, Trouble
 from relay.core.outlook import Contention
-from relay.core.ports import Clock, Ending, Entropy, Store, Transport
+from relay.core.ports import Clock, Ending, Entropy, Polling, Transport
 from relay.core.routing import Route, operator_targets, overdue_targets, routed_targets
 from relay.core.schedule import contention
 from relay.core.standing import Change, Footing, Standing, after_answer, attributed, of_one_watch, set_back
@@ -51,7 +51,7 @@ class Poller:
         self,
         account: Account,
         *,
-        store: Store,
+        store: Polling,
         transport: Transport,
         clock: Clock,
         entropy: Entropy,

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from relay.api.problems import ApiProblem, Problem
 from relay.core.access import Scope, Token, digest_of
-from relay.core.ports import Store
+from relay.core.ports import Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class CreatedTokens:
     whoever made it.  Only whether there ever was one is remembered.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Tokens) -> None:
         self._store = store
         self._number = 0
 

@@ -15,7 +15,7 @@ from relay.cli.client import Unreachable
 from relay.cli.common import CONFIG_OPTION, NothingMatched, client_of
 from relay.cli.exit_codes import ExitCode
 from relay.cli.groups import Group
-from relay.core.ports import Store
+from relay.core.ports import Tokens
 from relay.core.text import one_line
 
 T = TypeVar("T")
@@ -210,7 +210,7 @@ def _offline_revoke(config_path: Path | None, token_id: str) -> None:
     _with_store(config_path, lambda store: store.revoke_token(token_id, SystemClock().now()))
 
 
-def _with_store(config_path: Path | None, act: Callable[[Store], Awaitable[T]]) -> T:
+def _with_store(config_path: Path | None, act: Callable[[Tokens], Awaitable[T]]) -> T:
     """Do something with the database of a daemon that does not run; raises StoreUnusable where it does."""
     import asyncio
 
