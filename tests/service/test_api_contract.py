@@ -25,7 +25,7 @@ from relay.core.standing import Footing, Standing
 from relay.core.text import clean
 from relay.core.watch import Continue, Target, decide
 from relay.health import STALE_AFTER_S
-from relay.store import sqlite
+from relay.store import part
 
 
 @pytest.fixture
@@ -309,7 +309,7 @@ class TestReading:
         self, api: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         _, watch = await api.add()
-        monkeypatch.setattr(sqlite, "_LIST_S", 0.0)
+        monkeypatch.setattr(part, "_LIST_S", 0.0)
 
         lists = ["/v1/watches", "/v1/deliveries", "/v1/events", f"/v1/watches/{watch['id']}/explanation"]
         refused = [await api.call("GET", path) for path in lists]

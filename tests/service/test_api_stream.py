@@ -17,7 +17,7 @@ from support.daemon import until
 from relay.api import events
 from relay.clock import SystemEntropy
 from relay.core.observation import Observation, Status
-from relay.store import sqlite
+from relay.store import part
 
 DONE = Observation(Status.COMPLETED, "done")
 FAILED = Observation(Status.FAILED, "bad")
@@ -188,7 +188,7 @@ async def test_a_stream_outlives_the_time_in_which_others_lists_go_first(
     monkeypatch.setattr(events, "HEARTBEAT_S", 0.0)
     async with following(api) as stream:
         await stream.block()
-        monkeypatch.setattr(sqlite, "_LIST_S", 0.0)
+        monkeypatch.setattr(part, "_LIST_S", 0.0)
         await finish(api, "meanwhile")
         for _ in range(3):
             assert await stream.block() == {"": "nothing new", "id": "0"}

@@ -1276,7 +1276,7 @@ class TestResendingMany:
     async def test_all_that_match_go_one_after_the_other_with_fresh_budgets(
         self, store: Store, at_once: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("relay.store.sqlite._RESENT_AT_ONCE", at_once)
+        monkeypatch.setattr("relay.store.deliveries._RESENT_AT_ONCE", at_once)
         sent = {await self.exhausted(store, number) for number in range(1, 4)}
         everything = DeliveryFilter(states=frozenset({DeliveryState.EXHAUSTED}))
 
