@@ -20,7 +20,7 @@ _SOCKET = "relay.sock"
 _UNIX = "unix:"
 _TIMEOUT_S = 15.0
 _PAGE = 200
-_NOT_READY = 503
+_NO_CONTENT, _NOT_READY = 204, 503
 
 
 class Client:
@@ -59,7 +59,7 @@ class Client:
         while left is None or left > 0:
             size = _PAGE if left is None else min(left, _PAGE)
             page = self.get(path, {**query, "limit": size, **({"cursor": cursor} if cursor else {})})
-            if not isinstance(page, dict) or "items" not in page:
+            if "items" not in page:
                 raise self._stranger()
             yield from page["items"]
             cursor = page["next_cursor"]
@@ -89,12 +89,14 @@ class Client:
 
     def _read(self, status: int, text: bytes) -> Any:
         try:
-            value = json.loads(text) if text else None
+            value: Any = json.loads(text) if text else None
         except ValueError as error:
             raise self._stranger() from error
+        if 300 <= status < 400 or not (isinstance(value, dict) or status == _NO_CONTENT):
+            raise self._stranger()
         self.answered = True
         if status >= 400:
-            raise ApiError(status, value if isinstance(value, dict) else {})
+            raise ApiError(status, value)
         return value
 
     def _stranger(self) -> Unreachable:

@@ -112,7 +112,9 @@ class AsyncClient:
         if reader.place is not None:
             headers["Last-Event-ID"] = reader.place
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=messages.ANSWER_S, sock_read=messages.SILENCE_S)
-        async with self._http.get(self._address(path), headers=headers, timeout=timeout) as answer:
+        async with self._http.get(
+            self._address(path), headers=headers, timeout=timeout, allow_redirects=False
+        ) as answer:
             if answer.status != 200:
                 messages.value_of(answer.status, await answer.read(), self.url)
                 raise Unreachable(f"what answers at {self.url} is not relay")
@@ -143,7 +145,11 @@ class AsyncClient:
         timeout = aiohttp.ClientTimeout(total=request.hold_s + messages.ANSWER_S)
         try:
             async with self._http.request(
-                request.method, self._address(request.path), json=request.body, timeout=timeout
+                request.method,
+                self._address(request.path),
+                json=request.body,
+                timeout=timeout,
+                allow_redirects=False,
             ) as answer:
                 status, text = answer.status, await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

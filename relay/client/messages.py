@@ -193,13 +193,13 @@ def event_of(text: str | bytes, place: str | None = None) -> Event:
 def value_of(status: int, text: bytes, url: str) -> Any:
     """Return what an answer says; raises ApiError for an error, and Unreachable for what is not of relay."""
     try:
-        value = json.loads(text) if text else None
+        value = json.loads(text)
     except ValueError:
-        value = text
-    if isinstance(value, bytes) or (status >= 400 and not isinstance(value, dict)):
+        value = None
+    if 300 <= status < 400 or not isinstance(value, dict):
         raise Unreachable(f"what answers at {url} is not relay")
     if status >= 400:
-        raise ApiError(status, value or {})
+        raise ApiError(status, value)
     return value
 
 

@@ -409,6 +409,15 @@ def test_rm_stops_at_a_refusal(api: ScriptedApi, relay: Cli) -> None:
     assert len(api.asked) == 1
 
 
+def test_what_only_leads_elsewhere_has_forgotten_nothing(api: ScriptedApi, relay: Cli) -> None:
+    api.on("DELETE", f"/v1/watches/{A}", (308, None))
+
+    done = relay.process("rm", A)
+
+    assert done.returncode == 69
+    assert "is forgotten" not in done.stderr
+
+
 def test_poll_looks_at_each(api: ScriptedApi, relay: Cli) -> None:
     for watch_id in (A, B):
         api.on("POST", f"/v1/watches/{watch_id}/poll", (202, watch_document(watch_id, "running")))
@@ -553,6 +562,9 @@ def test_the_token_comes_from_the_option_the_file_or_the_environment(
         ((200, b"<html>Hello"), 69, "is not relay"),
         ((200, {"hello": 1}), 69, "is not relay"),
         ((200, [1]), 69, "is not relay"),
+        ((404, [1]), 69, "is not relay"),
+        ((308, None), 69, "is not relay"),
+        ((308, {"hello": 1}), 69, "is not relay"),
     ],
 )
 def test_each_refusal_is_a_sentence_and_a_code(

@@ -28,8 +28,8 @@ class Asked:
 class ScriptedApi:
     """Answers each request with the next of its answers; the last one stays.
 
-    An answer is a status and a body, JSON unless it is bytes, or DROPPED, or a
-    function of the request that gives one of these.
+    An answer is a status, a body, JSON unless it is bytes, and perhaps headers; or
+    DROPPED, or a function of the request that gives one of these.
     """
 
     url: str = ""
@@ -130,11 +130,12 @@ class _Handler(BaseHTTPRequestHandler):
         answer = self.api.answer(asked)
         if answer is DROPPED:
             return
-        status, value = answer
+        status, value, *more = answer
         data = value if isinstance(value, bytes) else b"" if value is None else json.dumps(value).encode()
         try:
             self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
+            for name, text in {"Content-Length": str(len(data)), **dict(*more)}.items():
+                self.send_header(name, text)
             self.end_headers()
             self.wfile.write(data)
         except ConnectionError:
