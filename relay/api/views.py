@@ -1,9 +1,8 @@
 """Values as the API shows them."""
 
 import json
+import re
 from typing import cast
-
-from yarl import URL
 
 from relay.api.answers import (
     AttemptShown,
@@ -23,6 +22,8 @@ from relay.core.event import Event
 from relay.core.explanation import Eta, Explanation
 from relay.core.instant import iso
 from relay.core.ports import DeliveryView, WatchView
+
+_USERINFO = re.compile(r"^([^/]*//)[^/?#]*@")
 
 
 def watch_json(view: WatchView, expected: Eta | None) -> WatchShown:
@@ -145,8 +146,8 @@ def token_json(token: Token) -> TokenShown:
 
 
 def without_userinfo(url: str) -> str:
-    """Return `url` without the user and password that it may carry."""
-    return str(URL(url, encoded=True).with_user(None))
+    """Return `url` without the user and password that it may carry; never raises."""
+    return _USERINFO.sub(r"\1", url)
 
 
 def _attempt(attempt: Attempt) -> AttemptShown:

@@ -73,6 +73,18 @@ class TestAdding:
         assert again["callback_url"] == again["callback_urls"][0]
         assert stored == again
 
+    @pytest.mark.parametrize(
+        "user", ["a]b:secret", "a[:secret", *(f"a{mark}b:secret" for mark in "\uff1a\uff0f\uff03")]
+    )
+    async def test_whatever_a_user_in_a_callback_url_looks_like_its_watch_is_shown_without_it(
+        self, api: Api, user: str
+    ) -> None:
+        status, watch = await api.add(callback_url=f"https://{user}@hook.example:8443/a@b?c=//d@e")
+        _, page = await api.call("GET", "/v1/watches")
+
+        assert (status, watch["callback_url"]) == (201, "https://hook.example:8443/a@b?c=//d@e")
+        assert page["items"] == [watch]
+
     async def test_a_job_is_added_with_several_callback_urls_at_once(self, api: Api) -> None:
         urls = [f"https://hook.example/{name}" for name in ("a", "b", "c")]
 
