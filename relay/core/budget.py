@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from relay.core.text import one_line
 
 _BURST_SHARE = 0.1
+_STEADY_SHARE = 0.9
+"""What a limit too small for a burst spends: polls that are a little less far apart on arrival must not exceed it."""
 
 _LONGEST_TEXT = 20
 """More than any limit takes; what is longer would not fit a float."""
@@ -32,7 +34,7 @@ class Rate:
     @property
     def interval_s(self) -> float:
         """Seconds per poll that, with the burst before it, keep any window within the limit."""
-        return self.window_s / max(self.limit - self.burst, 0.98)
+        return self.window_s / max(self.limit - self.burst, _STEADY_SHARE * self.limit)
 
     @classmethod
     def parse(cls, text: str) -> "Rate":

@@ -26,7 +26,7 @@ def test_anything_else_is_refused_with_an_example(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("limit", "burst", "interval_s"),
-    [(60, 6, 60 / 54), (100, 10, 60 / 90), (10, 1, 60 / 9), (9, 1, 60 / 8), (2, 1, 60.0), (1, 1, 60 / 0.98)],
+    [(60, 6, 60 / 54), (100, 10, 60 / 90), (10, 1, 60 / 9), (9, 1, 60 / 8.1), (2, 1, 60 / 1.8), (1, 1, 60 / 0.9)],
 )
 def test_a_tenth_of_the_limit_may_go_at_once_and_the_rest_is_spread(limit: int, burst: int, interval_s: float) -> None:
     rate = Rate(limit, 60.0)
