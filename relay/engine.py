@@ -152,7 +152,8 @@ class Engine:
                 config.ensure_signing_secret(fresh.callbacks.signing.secret, self._ground.entropy.bytes)
                 plan = await self._plan(fresh)
                 found = config.changes(self.settings, fresh)
-                left = {name: (await self._ground.store.demand(name)).watches for name in found.providers.removed}
+                removed = found.providers.removed
+                left = {name: (await self._ground.store.demand(name, floor=0.0)).watches for name in removed}
             except RelayError as error:
                 self._note_refused(str(error))
                 raise

@@ -178,12 +178,9 @@ class Poller:
         if rate is None:
             self.experience.contention = Contention()
         elif started >= self._contention_due:
-            asked = await self._store.demand(self.account.name)
+            asked = await self._store.demand(self.account.name, self.experience.contention.floor)
             self.experience.contention = contention(
-                asked.watches,
-                asked.total,
-                _PLANNED_SHARE / rate.interval_s,
-                self.account.following.bounds.max_interval_s,
+                asked, _PLANNED_SHARE / rate.interval_s, self.account.following.bounds.max_interval_s
             )
             now = self._clock.monotonic()
             self._contention_due = now + max(_CONTENTION_EVERY_S, (now - started) / _CONTENTION_SHARE)

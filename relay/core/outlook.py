@@ -37,6 +37,24 @@ class Contention:
     longest_s: float = 0.0
     turn_s: float = 0.0
 
+    @property
+    def floor(self) -> float:
+        """What a watch must ask of the budget, in 1/sqrt(s), to be looked at before `longest_s` is over."""
+        return math.sqrt(self.price) / self.longest_s if self.longest_s else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """How many live watches share a budget, and the sum of what each asks of it: see `relay.core.schedule.demand`.
+
+    `patient` and `patient_total` are the same of those that ask less than a floor.
+    """
+
+    watches: int
+    total: float
+    patient: int = 0
+    patient_total: float = 0.0
+
 
 class Expectations(Protocol):
     """What is believed of a provider's jobs, and how tight its budget is."""

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from relay.core.hazard import BINS, EDGES, Hazard, bin_of
-from relay.core.outlook import Contention, Outlook
+from relay.core.outlook import Contention, Demand, Outlook
 
 _SPREAD = 0.05
 """How wide, as a share of its interval, a poll is spread, so that watches added together part."""
@@ -70,17 +70,22 @@ def best_next_age(hazard: Hazard, age: float, price: float) -> float:
     return found
 
 
-def contention(watches: int, demand: float, polls_per_s: float, max_interval_s: float) -> Contention:
-    """Return the terms on which `watches` share a budget.
+def contention(asked: Demand, polls_per_s: float, max_interval_s: float) -> Contention:
+    """Return the terms on which watches share a budget, from what they ask of it and the `floor` of the terms before.
 
-    `demand` is the sum of sqrt(h/2) over all of them.  Nobody waits longer than
-    the usual limit or, where that many polls are not to be had, twice as long
-    as taking turns would make everyone wait; what this leaves of the budget, at
-    least half, goes to those about to end.
+    Nobody waits longer than the usual limit or, where that many polls are not to
+    be had, twice as long as taking turns would make everyone wait.  The patient,
+    those below the floor, wait that long; what they leave of the budget, at least
+    half, goes to the others.  Asked again and again, this is Newton's method for
+    the price at which all polls together fill the budget: their number rises with
+    1/sqrt(price) along a convex line of straight pieces.
     """
-    turn = watches / polls_per_s
+    turn = asked.watches / polls_per_s
     longest = max(max_interval_s, 2 * turn)
-    return Contention((demand / (polls_per_s - watches / longest)) ** 2, longest, turn)
+    if asked.patient == asked.watches:
+        return Contention((asked.total / polls_per_s) ** 2, longest, turn)
+    left = polls_per_s - asked.patient / longest
+    return Contention(((asked.total - asked.patient_total) / left) ** 2, longest, turn)
 
 
 def next_poll(

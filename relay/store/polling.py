@@ -5,7 +5,8 @@ from dataclasses import asdict
 
 from relay.core.event import Event
 from relay.core.learning import Evidence, Kind
-from relay.core.ports import Demand, Ending
+from relay.core.outlook import Demand
+from relay.core.ports import Ending
 from relay.core.standing import Standing
 from relay.core.watch import Continue, Target, Watch
 from relay.store import rows
@@ -81,10 +82,10 @@ class SqlitePolling(Part):
         due: float | None = (await self._read("next_watch_due", provider=provider, after=after))[0]["due"]
         return due
 
-    async def demand(self, provider: str) -> Demand:
+    async def demand(self, provider: str, floor: float) -> Demand:
         """See Polling."""
-        (row,) = await self._read("demand", provider=provider)
-        return Demand(watches=row["watches"], total=row["total"])
+        (row,) = await self._read("demand", provider=provider, floor=floor)
+        return Demand(**row)
 
     async def evidence(self, provider: str) -> Mapping[Kind, Evidence]:
         """See Polling."""

@@ -142,7 +142,9 @@ SELECT min(due) AS due FROM (
 );
 
 -- name: demand
-SELECT count(*) AS watches, total(demand) AS total FROM watches WHERE provider = :provider AND finalized_at IS NULL;
+SELECT count(*) AS watches, total(demand) AS total,
+    count(*) FILTER (WHERE demand < :floor) AS patient, total(demand) FILTER (WHERE demand < :floor) AS patient_total
+FROM watches WHERE provider = :provider AND finalized_at IS NULL;
 
 -- name: durations_of_provider
 SELECT * FROM durations WHERE provider = :provider ORDER BY updated_at;

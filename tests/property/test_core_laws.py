@@ -16,7 +16,7 @@ from relay.core.hazard import BINS, Hazard, mixture, prior
 from relay.core.http import MAX_WAIT_S, rate_reset_s, retry_after_s
 from relay.core.instant import iso, parse_instant
 from relay.core.learning import Evidence, Trace, believed, ended, survived
-from relay.core.outlook import Contention, Lifetime, Outlook, outlook
+from relay.core.outlook import Contention, Demand, Lifetime, Outlook, outlook
 from relay.core.retry import RetryPolicy, next_attempt
 from relay.core.schedule import Bounds, best_next_age, contention, next_poll, retry_failed_poll
 from relay.core.text import clean, one_line
@@ -127,15 +127,34 @@ def test_what_a_provider_estimates_leaves_the_expectation_a_hazard(
     assert 0 <= expected.remaining_s(0.1) <= expected.remaining_s(0.9) < math.inf
 
 
-@given(st.integers(0, 10**6), st.floats(0, 1e9), st.floats(1e-6, 1e4), st.floats(1, 86400))
+shares = st.floats(0, 1)
+
+
+@given(st.integers(0, 10**6), shares, st.floats(0, 1e9), shares, st.floats(1e-6, 1e4), st.floats(1, 86400))
 def test_under_any_budget_turns_take_at_most_half_of_it(
-    watches: int, total: float, polls_per_s: float, usual_s: float
+    watches: int, share: float, total: float, share_of_total: float, polls_per_s: float, usual_s: float
 ) -> None:
-    terms = contention(watches, total, polls_per_s, usual_s)
+    asked = Demand(watches, total, int(watches * share), total * share_of_total)
+
+    terms = contention(asked, polls_per_s, usual_s)
 
     assert terms.longest_s >= usual_s
     assert watches / terms.longest_s <= polls_per_s / 2 * (1 + 1e-9)
     assert math.isfinite(terms.price)
+
+
+@given(st.lists(st.floats(1e-3, 10), min_size=1, max_size=30), st.floats(1e-2, 1e3), st.floats(1, 3600))
+def test_terms_that_follow_from_terms_come_to_fill_the_budget(
+    asks: list[float], polls_per_s: float, usual_s: float
+) -> None:
+    """A watch that asks a is looked at every sqrt(price) / a seconds, and at the longest wait at the latest."""
+    terms = Contention()
+    for _ in range(len(asks) + 2):
+        patient = [ask for ask in asks if ask < terms.floor]
+        terms = contention(Demand(len(asks), sum(asks), len(patient), sum(patient)), polls_per_s, usual_s)
+
+    spent = sum(1 / min(math.sqrt(terms.price) / ask, terms.longest_s) for ask in asks)
+    assert math.isclose(spent, polls_per_s, rel_tol=1e-6)
 
 
 @st.composite

@@ -888,6 +888,27 @@ async def test_500_watches_on_60_polls_a_minute_all_get_their_turn_and_the_soone
     assert sum(lags) / len(lags) < 15  # by turns it would be half of 500 / 0.9 s
 
 
+@pytest.mark.usefixtures("quiet")
+async def test_jobs_that_are_all_alike_use_the_budget_that_they_share(store: Store) -> None:
+    """60 jobs that end at any age alike, at 60 polls a minute: of 54, which keep any minute within 60, nine tenths."""
+    bench = Bench(store, concurrency=20, rate=Rate.parse("60/m"))
+    lives = [-600 * math.log((index + 0.5) / 200) for index in range(200)]
+    bench.poller.experience.remember({Kind("plain", Phase.JOB): Evidence().plus(map(lasted, lives))})
+    fleet = Fleet(bench.clock)
+    bench.transport.answer = fleet.answer
+    now = bench.clock.now()
+    for index in range(60):
+        fleet.ends[f"job-{index}"] = math.inf
+        new = NewWatch(ids.watch_id(now, index.to_bytes(10)), "plain", Job(f"job-{index}"), now + 86400, now)
+        await store.add_watches([new], now)
+
+    for _ in range(720):
+        await bench.step(1)
+
+    late = [moment for moment, _ in fleet.polls if moment > now + 120]
+    assert 45 <= len(late) / 10 <= 54
+
+
 async def test_a_job_that_runs_unusually_long_is_told_once_to_a_route_that_names_it_and_its_end_as_ever(
     store: Store,
 ) -> None:

@@ -64,7 +64,7 @@ async def test_a_database_that_fails_meanwhile_is_a_refusal(daemon: Daemon, monk
     path = daemon.engine.settings.path
     path.write_text(path.read_text().replace("[providers.mine]", "[providers.other]"))
 
-    async def demand(_: str) -> None:
+    async def demand(_: str, floor: float) -> None:
         raise StoreError("the disk is gone")
 
     with structlog.testing.capture_logs() as told:

@@ -201,7 +201,7 @@ async def test_what_relay_itself_asks_does_not_wait_behind_what_people_list(tmp_
 
         async with asyncio.timeout(10):
             await store.counts()
-            await store.demand("plain")
+            await store.demand("plain", 0.0)
             assert await store.next_delivery_due(0.0) is None
             assert await store.token("0" * 64) is None
 

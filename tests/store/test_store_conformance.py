@@ -17,9 +17,9 @@ from relay.core.hazard import prior
 from relay.core.learning import Evidence, Kind, Phase, Trace, survived
 from relay.core.learning import ended as ended_trace
 from relay.core.observation import Job, Observation, Output, Status
+from relay.core.outlook import Demand
 from relay.core.ports import (
     DeliveryFilter,
-    Demand,
     Ending,
     EventFilter,
     KeptAnswer,
@@ -473,8 +473,9 @@ class TestPolling:
         await added(store, new(1, demand=0.25), new(2, demand=0.5), new(3, provider="lumenfall", demand=8.0))
         await ended(store, 4, demand=4.0)
 
-        assert await store.demand("getimg") == Demand(watches=2, total=0.75)
-        assert await store.demand("nobody") == Demand(watches=0, total=0.0)
+        assert await store.demand("getimg", 0.25) == Demand(watches=2, total=0.75)
+        assert await store.demand("getimg", 0.26) == Demand(watches=2, total=0.75, patient=1, patient_total=0.25)
+        assert await store.demand("nobody", 0.0) == Demand(watches=0, total=0.0)
 
     async def test_the_next_due_time_looks_beyond_an_instant_and_at_one_provider(self, store: Store) -> None:
         await added(store, new(1), new(7), new(3, provider="lumenfall"))

@@ -8,7 +8,7 @@ from relay.core.ports.events import EventFilter, Events
 from relay.core.ports.housekeeping import Counts, Housekeeping
 from relay.core.ports.kept_answers import KeptAnswer, KeptAnswers
 from relay.core.ports.lanes import Lanes, LaneView
-from relay.core.ports.polling import Demand, Ending, Polling
+from relay.core.ports.polling import Ending, Polling
 from relay.core.ports.provider import Provider
 from relay.core.ports.store import Store
 from relay.core.ports.tokens import Tokens
@@ -22,7 +22,6 @@ __all__ = [
     "Deliveries",
     "DeliveryFilter",
     "DeliveryView",
-    "Demand",
     "Destination",
     "Dispatching",
     "Ending",

@@ -7,6 +7,7 @@ from typing import Protocol
 from relay.core.event import Event
 from relay.core.learning import Evidence, Kind, Trace
 from relay.core.observation import Status
+from relay.core.outlook import Demand
 from relay.core.standing import Standing
 from relay.core.watch import Continue, Target, Watch
 
@@ -26,14 +27,6 @@ class Ending:
     event: Event
     routed: tuple[Target, ...] = ()
     lessons: Mapping[Kind, Sequence[Trace]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """How many live watches share a budget, and the sum of what each asks of it."""
-
-    watches: int
-    total: float
 
 
 class Polling(Protocol):
@@ -72,8 +65,8 @@ class Polling(Protocol):
         """Return when the next live watch of a provider is due, of those due later than `after`."""
         ...
 
-    async def demand(self, provider: str) -> Demand:
-        """Return what the live watches of a provider ask of its budget."""
+    async def demand(self, provider: str, floor: float) -> Demand:
+        """Return what the live watches of a provider ask of its budget; the patient ask less than `floor`."""
         ...
 
     async def evidence(self, provider: str) -> Mapping[Kind, Evidence]:

@@ -7,7 +7,7 @@ import pytest
 from support.expecting import constant
 
 from relay.core.hazard import BINS, EDGES, Hazard, lognormal, mixture
-from relay.core.outlook import Contention, Outlook
+from relay.core.outlook import Contention, Demand, Outlook
 from relay.core.schedule import (
     Bounds,
     best_next_age,
@@ -147,36 +147,60 @@ def test_a_tight_budget_makes_polls_dear_and_a_loose_one_changes_nothing() -> No
 
 
 def test_the_price_that_just_fits_a_budget_and_the_longest_anyone_waits() -> None:
-    """500 exponential watches of a minute ask for 500 * sqrt(1/120); of a poll a second, half goes by turns.
+    """500 watches, 400 of which ask 0.01 and 100 ask 0.2, under a poll a second.
 
-    Taking turns, everyone waits 500 s: nobody may wait more than 1,000 s.
+    Taking turns, everyone waits 500 s: nobody may wait more than 1,000 s.  The 400 take 0.4 polls a second so, which
+    leaves 0.6 for the 20 that the others ask.  At first nobody is known to be patient: 24 ask for one.
     """
-    asked = 500 * math.sqrt(1 / 120)
+    at_first = contention(Demand(500, 24.0), 1.0, 60.0)
+    assert at_first == Contention(24.0**2, 1000.0, 500.0)
+    assert at_first.floor == pytest.approx(0.024)
 
-    terms = contention(500, asked, 1.0, 60.0)
+    terms = contention(Demand(500, 24.0, patient=400, patient_total=4.0), 1.0, 60.0)
+    assert terms == Contention(pytest.approx((20 / 0.6) ** 2), 1000.0, 500.0)
+    assert 0.01 < terms.floor < 0.2
 
-    assert terms.longest_s == 1000.0
-    assert terms.price == pytest.approx((asked / 0.5) ** 2)
+
+def test_watches_that_are_all_alike_are_looked_at_in_turn() -> None:
+    """20 exponential watches of a minute at a poll every ten seconds: each every 200 s, as the floor is half of what
+    each asks."""
+    hazard = constant(60.0)
+    asked = 20 * math.sqrt(hazard.rates[0] / 2)
+
+    terms = contention(Demand(20, asked), 0.1, 60.0)
+
+    assert (terms.turn_s, terms.longest_s) == (200.0, 400.0)
+    assert terms.floor == pytest.approx(asked / 20 / 2)
+    assert math.sqrt(terms.price / (hazard.rates[0] / 2)) == pytest.approx(200.0)
+
+
+def test_where_all_have_become_patient_the_price_falls_to_what_they_can_pay() -> None:
+    assert contention(Demand(10, 3.0, patient=10, patient_total=3.0), 1.0, 60.0) == Contention(9.0, 60.0, 10.0)
 
 
 def test_a_budget_that_suffices_for_the_longest_interval_keeps_it() -> None:
-    """10 watches each minute take a sixth of a poll per second; the rest of the one per second is shared by price."""
-    terms = contention(10, 3.0, 1.0, 60.0)
+    """4 watches each minute take a fifteenth of a poll per second; the rest of it is shared by price."""
+    terms = contention(Demand(10, 3.5, patient=4, patient_total=0.5), 1.0, 60.0)
 
-    assert terms.longest_s == 60.0
-    assert terms.price == pytest.approx((3.0 / (1 - 10 / 60)) ** 2)
+    assert terms == Contention(pytest.approx((3.0 / (1 - 4 / 60)) ** 2), 60.0, 10.0)
 
 
-def test_watches_polled_at_the_price_of_their_budget_together_spend_no_more_than_it() -> None:
-    """40 watches of different ages under a poll a second: their densities at the price add up to less than one."""
+def test_terms_without_a_budget_have_no_floor() -> None:
+    assert Contention().floor == 0.0
+
+
+def test_watches_polled_at_the_price_of_their_budget_spend_it_within_a_tenth() -> None:
+    """40 watches of different ages under a poll a second, asked again and again."""
     hazard, ages = lognormal(60.0, 0.5), [2.0 * index for index in range(40)]
-    outlooks = [Outlook(hazard, age) for age in ages]
-    asked = sum(demand(each, 1.0) for each in outlooks)
+    terms, intervals = Contention(), [1.0] * 40
 
-    terms = contention(40, asked, 1.0, 30.0)
+    for _ in range(5):
+        asks = [demand(Outlook(hazard, age), interval) for age, interval in zip(ages, intervals, strict=True)]
+        patient = [ask for ask in asks if ask < terms.floor]
+        terms = contention(Demand(40, sum(asks), len(patient), sum(patient)), 1.0, 30.0)
+        intervals = [min(best_next_age(hazard, age, terms.price) - age, terms.longest_s) for age in ages]
 
-    spent = sum(1 / min(best_next_age(hazard, age, terms.price) - age, terms.longest_s) for age in ages)
-    assert 0.5 < spent <= 1.0
+    assert 0.9 < sum(1 / interval for interval in intervals) < 1.1
 
 
 def test_demand_is_the_mean_root_of_half_the_hazard_until_the_next_poll() -> None:
