@@ -35,9 +35,9 @@ class Client:
         """Return what a GET answers; raises ApiError and Unreachable."""
         return self._call("GET", path, query, None, timeout_s)
 
-    def post(self, path: str, body: object = None) -> Any:
+    def post(self, path: str, body: object = None, *, timeout_s: float = _TIMEOUT_S) -> Any:
         """Return what a POST answers; raises ApiError and Unreachable."""
-        return self._call("POST", path, None, body, _TIMEOUT_S)
+        return self._call("POST", path, None, body, timeout_s)
 
     def delete(self, path: str) -> None:
         """Make a DELETE; raises ApiError and Unreachable."""

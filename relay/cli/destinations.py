@@ -11,6 +11,9 @@ from relay.cli.exit_codes import ExitCode
 from relay.cli.groups import ListingGroup
 from relay.cli.preview import preview
 
+_TRIAL_S = 30.0
+"""How long to wait for a trial: longer than the daemon waits for the destination."""
+
 
 @click.group(cls=ListingGroup)
 def destinations() -> None:
@@ -84,7 +87,7 @@ def test(ctx: click.Context, name: str) -> int:
     Example:
       relay destinations test ops
     """
-    told = client_of(ctx).post(f"/v1/destinations/{quote(name, safe='')}/test")
+    told = client_of(ctx).post(f"/v1/destinations/{quote(name, safe='')}/test", timeout_s=_TRIAL_S)
     if told["delivered"]:
         click.echo(f"{name}: delivered")
         return ExitCode.OK

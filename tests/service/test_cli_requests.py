@@ -17,8 +17,9 @@ import pytest
 from click.testing import CliRunner, Result
 from support.scripted_api import ScriptedApi, problem, scripted_api, watch_document
 
-from relay.cli import cli
+from relay.cli import cli, client
 from relay.cli.common import NothingMatched
+from relay.dispatcher import ATTEMPT_TIMEOUT_S
 
 A, B, C = ("wat_" + letter * 26 for letter in "abc")
 
@@ -525,6 +526,19 @@ def test_a_destination_is_tried(
     done = relay("destinations", "test", "the ops")
 
     assert (done.return_value, done.stdout, done.stderr) == (code, out, err)
+
+
+def test_a_trial_is_waited_for_longer_than_the_daemon_waits(
+    api: ScriptedApi, relay: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, timeouts = client._connection, []
+    monkeypatch.setattr(
+        client, "_connection", lambda url, timeout_s: timeouts.append(timeout_s) or connect(url, timeout_s)
+    )
+    api.on("POST", "/v1/destinations/ops/test", (200, {"delivered": False, "reason": "no answer in time"}))
+
+    assert relay("destinations", "test", "ops").return_value == 1
+    assert timeouts[0] > ATTEMPT_TIMEOUT_S + 5
 
 
 # who asks, and what answers
