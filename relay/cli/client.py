@@ -198,11 +198,20 @@ def _socket_folders(config: Path) -> list[Path]:
 def _server_settings(config: Path, env: Mapping[str, str]) -> dict[str, str]:
     """Return what a configuration says of where the daemon answers, as far as it can be read."""
     found: dict[str, str] = {}
-    for file in (config, *sorted(config.parent.glob("conf.d/*.toml"))):
+    for file in (config, *sorted(config.parent.glob("conf.d/[!.]*.toml"))):
         try:
-            server = tomllib.loads(file.read_text())["server"]
+            server = tomllib.loads(file.read_text(encoding="utf-8-sig"))["server"]
             found |= {key: value for key, value in server.items() if isinstance(value, str)}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
     overridden = {key: env.get(f"RELAY__SERVER__{key.upper()}") for key in ("listen", "socket")}
-    return found | {key: value for key, value in overridden.items() if value}
+    return found | {key: _variable(text) for key, text in overridden.items() if text}
+
+
+def _variable(text: str) -> str:
+    """Return what a variable sets, which may be written as a string of TOML."""
+    try:
+        value = tomllib.loads(f"v = {text}")["v"]
+    except ValueError:
+        return text
+    return value if isinstance(value, str) else text

@@ -11,6 +11,7 @@ from support.modes import UNPRIVILEGED, heeds_modes
 
 from relay import places
 from relay.cli.client import checked_url, default_url, delivery_path, watch_path
+from relay.config import load
 
 
 @pytest.mark.parametrize(
@@ -96,6 +97,19 @@ def test_the_configuration_of_the_folder_names_the_daemon(tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
 
     assert default_url({}) == "http://[::1]:9001"
+
+
+def test_the_command_line_reads_a_configuration_as_the_daemon_does(tmp_path: Path) -> None:
+    config = tmp_path / "relay.toml"
+    (tmp_path / "conf.d").mkdir()
+    config.write_bytes(b'\xef\xbb\xbf# for the caf\xc3\xa9\r\n[server]\r\nlisten = "127.0.0.1:9001"\r\n')
+    (tmp_path / "conf.d" / ".20-old.toml").write_text('[server]\nlisten = "127.0.0.1:9002"\n')
+    variables = [{}, {"RELAY__SERVER__LISTEN": '"127.0.0.1:9003"'}, {"RELAY__SERVER__LISTEN": "127.0.0.1:9004"}]
+
+    for env in variables:
+        listen = load(config, presets=(), env=env).server.listen
+
+        assert default_url({"RELAY_CONFIG": str(config)} | env) == f"http://{listen.host}:{listen.port}"
 
 
 @pytest.mark.parametrize("text", ["", "[server]\n", "server = 3\n", "[server]\nlisten = 7\n", "not toml", "\x00"])
