@@ -162,7 +162,7 @@ async def _migrate(connection: Connection, path: Path) -> None:
             f"{path} has schema {version}, this relay knows {len(steps)}: start the newer relay, or restore a backup"
         )
     if existed and version < len(steps):
-        await _backup(connection, path.with_name(f"{path.name}.schema-{version}.bak"))
+        await _backup(connection, path, path.with_name(f"{path.name}.schema-{version}.bak"))
     for number, step in enumerate(steps[version:], version + 1):
         # executescript would commit first: the step and its number are one transaction.
         await connection.executescript(
@@ -171,10 +171,13 @@ async def _migrate(connection: Connection, path: Path) -> None:
         )
 
 
-async def _backup(connection: Connection, target: Path) -> None:
+async def _backup(connection: Connection, path: Path, target: Path) -> None:
+    """Copy a database to `target`, for its owner only from the first byte on, and on disk before this returns."""
     target.unlink(missing_ok=True)
+    make_file(target, path)
     await connection.execute("VACUUM INTO ?", (str(target),))
-    target.chmod(0o600)
+    with target.open("rb") as copy:
+        os.fsync(copy.fileno())
 
 
 async def _pragma(connection: Connection, name: str) -> int:

@@ -103,6 +103,25 @@ async def test_the_backup_made_before_an_upgrade_is_the_database_as_it_was(tmp_p
         await continues(store)
 
 
+async def test_nobody_else_reads_the_backup_while_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "relay.db"
+    written_by(1, path)
+    modes = []
+    execute = aiosqlite.Connection.execute
+
+    async def watched(self: aiosqlite.Connection, sql: str, parameters: Sequence[str] = ()) -> None:
+        await execute(self, sql, parameters)
+        if sql.startswith("VACUUM"):
+            modes.append((tmp_path / "relay.db.schema-1.bak").stat().st_mode & 0o777)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(aiosqlite.Connection, "execute", watched)
+        async with open_sqlite(path):
+            pass
+
+    assert modes == [0o600]
+
+
 def cut_at(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """End the connection, uncommitted as it is, at the numbered statement of all those that change the schema."""
     left = number
