@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench.measures import adds, callbacks, latency, overload, polls, rivals, scaling
+from bench.measures import adds, callbacks, latency, least, overload, polls, rivals, scaling
 from bench.measures.options import Options
 from bench.report import Section, table, tell, write
 
@@ -16,6 +16,7 @@ MEASURES = {
     "callbacks": callbacks.measure,
     "adds": adds.measure,
     "batches": adds.measure_batches,
+    "least": least.measure,
     "latency": latency.measure,
     "scaling": scaling.measure,
     "overload": overload.measure,

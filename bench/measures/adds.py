@@ -19,7 +19,7 @@ from bench.measures.options import Options
 from bench.pairing import Comparison, Round, Side, Stopwatch, Take, rounds, section
 from bench.report import Section
 
-_CONNECTIONS = 32
+CONNECTIONS = 32
 _BATCH_CONNECTIONS = 2
 _BATCH = 1000
 _TARGET = 0.5
@@ -31,7 +31,7 @@ Make = Callable[[int, Iterator[int]], list[bytes]]
 
 async def measure(options: Options) -> list[Section]:
     """Add watches one by one."""
-    turns = await _compare(options, options.count(4000), _singles, 1, _CONNECTIONS)
+    turns = await _compare(options, options.count(4000), singles, 1, CONNECTIONS)
     comparison = Comparison("POST /v1/watches, durable", "bare aiohttp echo", turns, _TARGET)
     return [section("Adds", str(__doc__), [comparison])]
 
@@ -50,7 +50,7 @@ async def _compare(
     numbers = itertools.count()
 
     def side(of: Child) -> Side:
-        return lambda: _add(of, make(requests, numbers), watches_each, connections)
+        return lambda: add(of, make(requests, numbers), watches_each, connections)
 
     with folder() as path:
         port = configure(path, _NOWHERE)
@@ -62,7 +62,8 @@ async def _compare(
     return turns
 
 
-async def _add(of: Child, requests: list[bytes], watches_each: int, connections: int) -> Take:
+async def add(of: Child, requests: list[bytes], watches_each: int, connections: int) -> Take:
+    """Send requests for so many watches each, and see that all are accepted."""
     watch = Stopwatch(of.cpu_s)
     answers = await load(of.port, iter(requests), connections)
     taken = watch.take(len(requests) * watches_each)
@@ -70,7 +71,8 @@ async def _add(of: Child, requests: list[bytes], watches_each: int, connections:
     return taken
 
 
-def _singles(number_of: int, numbers: Iterator[int]) -> list[bytes]:
+def singles(number_of: int, numbers: Iterator[int]) -> list[bytes]:
+    """Return requests for a watch each."""
     return [post("/v1/watches", json.dumps(_watch(next(numbers))).encode(), TOKEN) for _ in range(number_of)]
 
 

@@ -8,6 +8,7 @@ over as many connections.
 import asyncio
 import itertools
 import time
+from collections.abc import Sequence
 
 import aiohttp
 
@@ -21,8 +22,9 @@ from relay.core.delivery import first_delivery
 from relay.core.event import outcome_event
 from relay.core.http import Request
 from relay.core.observation import Cost, Observation, Output, Status
-from relay.core.ports import Ending
+from relay.core.ports import Ending, Store
 from relay.core.retry import RetryPolicy
+from relay.core.signing import Signer
 from relay.core.watch import Watch
 from relay.daemon import Daemon
 from relay.destinations import CallbackDestination
@@ -53,26 +55,27 @@ async def measure(options: Options) -> list[Section]:
         async with serving() as server:
             configure(path, server.url)
             async with daemon(path) as life:
-                watches = await have_due(life, server.port, each, turns=options.rounds + 1)
-                requests = _requests(life, watches, server.port)
+                watches = await have_due(life.store, server.port, each, turns=options.rounds + 1)
+                signers = read_signers(life.engine.settings.callbacks.signing)
+                requests = requests_for(watches, server.port, signers)
                 async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
                     turns = await rounds(
                         options.rounds,
                         lambda: deliver_all(life, each),
-                        lambda: _post_all(session, requests),
+                        lambda: post_all(session, requests),
                         profile,
                     )
     comparison = Comparison("callbacks, signed and settled", "bare aiohttp client, same bytes", turns, _TARGET)
     return [section("Callbacks", str(__doc__), [comparison])]
 
 
-async def have_due(life: Daemon, port: int, each: int, turns: int) -> list[Watch]:
+async def have_due(store: Store, port: int, each: int, turns: int) -> list[Watch]:
     """End jobs, so that with every step of the clock the callbacks of as many are due; return the last watches."""
     now, job_ids = time.time(), (f"req-{number:08d}" for number in itertools.count())
     for turn in range(turns):
-        watches = await fill(life.store, job_ids, each, lambda _: now + _NEVER_S, port)
+        watches = await fill(store, job_ids, each, lambda _: now + _NEVER_S, port)
         at = now + (turn + 0.5) * _STEP_S
-        await asyncio.gather(*(life.store.finalize_watch(ending, at) for ending in endings(watches, at)))
+        await asyncio.gather(*(store.finalize_watch(ending, at) for ending in endings(watches, at)))
     return watches
 
 
@@ -99,9 +102,9 @@ def settled(life: Daemon) -> int:
     return round(sum(sample.value for sample in samples if sample.name == "relay_deliveries_settled_total"))
 
 
-def _requests(life: Daemon, watches: list[Watch], port: int) -> list[Request]:
+def requests_for(watches: list[Watch], port: int, signers: Sequence[Signer]) -> list[Request]:
     """Return what the daemon sends of such watches."""
-    signers, now = read_signers(life.engine.settings.callbacks.signing), time.time()
+    now = time.time()
     requests = []
     for place, watch in enumerate(watches):
         event = outcome_event(watch, SEEN, now)
@@ -111,7 +114,8 @@ def _requests(life: Daemon, watches: list[Watch], port: int) -> list[Request]:
     return requests
 
 
-async def _post_all(session: aiohttp.ClientSession, requests: list[Request]) -> Take:
+async def post_all(session: aiohttp.ClientSession, requests: list[Request]) -> Take:
+    """Post what was made beforehand."""
     waiting = iter(requests)
 
     async def post() -> None:

@@ -38,7 +38,7 @@ async def measure(options: Options) -> list[Section]:
             turns = await rounds(
                 options.rounds,
                 lambda: poll_all(life, polls),
-                lambda: _ask_all(session, server, polls),
+                lambda: ask_all(session, server, polls),
                 profile,
             )
     comparison = Comparison("polls, durable", "bare aiohttp client", turns, _TARGET)
@@ -70,7 +70,8 @@ def answered(life: Daemon) -> int:
     return round(sum(sample.value for sample in samples if sample.name == "relay_polls_total"))
 
 
-async def _ask_all(session: aiohttp.ClientSession, server: Child, polls: int) -> Take:
+async def ask_all(session: aiohttp.ClientSession, server: Child, polls: int) -> Take:
+    """Ask about so many jobs, and parse what comes."""
     urls = iter([f"{server.url}/v2/videos/generations/req-01HXYZ{number:08d}" for number in range(polls)])
 
     async def ask() -> None:

@@ -86,7 +86,7 @@ async def test_callbacks_share_claims_settlements_and_commits(tmp_path: Path, st
     async with serving() as server:
         configure(tmp_path, server.url)
         async with daemon(tmp_path) as life:
-            await have_due(life, server.port, JOBS, turns=1)
+            await have_due(life.store, server.port, JOBS, turns=1)
             statements.clear()
             await deliver_all(life, JOBS)
     for what in ("INSERT INTO attempts", "attempts = attempts + 1"):
