@@ -73,11 +73,10 @@ def show(config_path: Path | None, as_json: bool) -> int:
       relay config show | grep detection_lag
       relay config show --json | jq -r 'select(.origin != "default") | .key'
     """
-    from relay.config import find, settings_in_force
-    from relay.providers import names
-    from relay.settings import inherited
+    from relay.config import settings_in_force
+    from relay.settings import inherited, load_settings
 
-    settings = settings_in_force(find(config_path), presets=names(), inherited=inherited)
+    settings = settings_in_force(load_settings(config_path), inherited=inherited)
     if as_json:
         for item in settings:
             output.json_line({"key": item.key, "value": item.value, "origin": item.origin})

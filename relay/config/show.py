@@ -2,15 +2,14 @@
 
 import json
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from relay.config.loading import load, read_sources
+from relay.config.loading import read_sources
 from relay.config.schema import ConfigTable, Table
 from relay.config.sources import Sources
-from relay.config.values import Provider
+from relay.config.values import Config, Provider
 from relay.diagnostics import Path as KeyPath
 
 _WITH_URLS = frozenset({"destinations", "heartbeat"})
@@ -39,20 +38,14 @@ def nothing_inherited(_provider: Provider) -> tuple[str, Mapping[str, object]]:
 
 
 def settings_in_force(
-    path: Path,
-    *,
-    presets: Collection[str],
-    env: Mapping[str, str] = os.environ,
-    inherited: Inherited = nothing_inherited,
+    config: Config, *, env: Mapping[str, str] = os.environ, inherited: Inherited = nothing_inherited
 ) -> tuple[Setting, ...]:
-    """Return every setting: what the files and the environment say, what presets bring, and the defaults.
+    """Return every setting of a configuration that was loaded with `env`: what was said, what presets bring, defaults.
 
     References to secrets are shown, values that are or may hold one are not.
-    Raises ConfigInvalid like `load`.
+    Raises ConfigInvalid where the files cannot be read again.
     """
-    path = path.absolute()
-    config = load(path, presets=presets, env=env)
-    sources = read_sources(path, env)
+    sources = read_sources(config.path, env)
     found = list(_settings(sources, ConfigTable.model_validate(sources.data), sources.data, ()))
     for name, provider in config.providers.items():
         origin, settings = inherited(provider)

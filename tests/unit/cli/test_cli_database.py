@@ -205,6 +205,21 @@ def test_a_configuration_that_may_not_be_read_is_78_too(config: Path, arguments:
     assert done.stderr.endswith(f"{config}: error: cannot be read: Permission denied\n")
 
 
+def test_what_the_check_takes_is_shown_and_what_it_refuses_is_refused_alike(config: Path) -> None:
+    """Tokens in the database let the API listen everywhere; a provider file may be wrong."""
+    good = config.read_text()
+    config.write_text(good + '[server]\nlisten = "0.0.0.0:0"\n')
+    relay("token", "create", "shop", config=config)
+    shown = relay("config", "show", config=config)
+    assert (shown.returncode, 'server.listen\t"0.0.0.0:0"' in shown.stdout) == (0, True)
+
+    (config.parent / "mine.toml").write_text("title = 3\n")
+    config.write_text(good + '[providers.mine]\nspec = "mine.toml"\n')
+    refused = [relay("config", command, config=config) for command in ("check", "show")]
+    assert [done.returncode for done in refused] == [78, 78]
+    assert refused[0].stderr == refused[1].stderr
+
+
 def test_settings_are_a_json_object_a_line(config: Path) -> None:
     lines = relay("config", "show", "--json", config=config).stdout.splitlines()
 

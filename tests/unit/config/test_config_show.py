@@ -1,6 +1,6 @@
 """Every setting can be asked for its value and its origin."""
 
-from relay.config import settings_in_force
+from relay.config import load, settings_in_force
 
 
 def test_each_setting_is_shown_with_its_origin_and_without_secrets(tmp_path):
@@ -25,7 +25,7 @@ to = ["hook"]
 
     shown = {
         setting.key: (setting.value, setting.origin.removeprefix(f"{tmp_path}/"))
-        for setting in settings_in_force(path, presets=("getimg",), env={"KEY": "k"})
+        for setting in settings_in_force(load(path, presets=("getimg",), env={"KEY": "k"}), env={"KEY": "k"})
     }
 
     assert shown == {

@@ -161,7 +161,9 @@ def test_every_value_is_shown_with_the_place_that_decided_it(write, tmp_path):
     env: Env = {"KEY": "k", "OPS": "https://x.test/y", "RELAY__LOG__LEVEL": "debug"}
 
     shown = settings_in_force(
-        path, presets=PRESETS, env=env, inherited=lambda _: ("preset getimg", {"rate": "1/s", "deadline": "6h"})
+        load(path, presets=PRESETS, env=env),
+        env=env,
+        inherited=lambda _: ("preset getimg", {"rate": "1/s", "deadline": "6h"}),
     )
 
     origins = {setting.key: setting.origin.replace(f"{tmp_path}/", "") for setting in shown}
