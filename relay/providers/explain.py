@@ -6,6 +6,7 @@ from typing import Any
 from relay.core.http import Response
 from relay.providers import extract
 from relay.providers.interpret import json_body, matches, same
+from relay.providers.paths import Paths
 from relay.providers.spec import ProviderSpec, fold
 
 
@@ -35,18 +36,16 @@ def _explain_body(spec: ProviderSpec, body: Any) -> Iterator[str]:
         told = f"there, means {presence.means}" if found else "not there"
         yield f"[[status.rules]] present = {_texts(presence.present.texts)}: {told}"
     if spec.status.path is not None:
-        yield _explain_status(spec, body)
+        yield _explain_status(spec, spec.status.path, body)
     if spec.outputs is not None:
         items = spec.outputs.items.find(body)
         told = "nothing" if items in (None, [], {}, "") else type(items).__name__
         yield f"[outputs] items = {_texts(spec.outputs.items.texts)}: found {told}"
 
 
-def _explain_status(spec: ProviderSpec, body: Any) -> str:
-    path = spec.status.path
-    found = path.find(body) if path else None
-    literal = str(found).lower() if isinstance(found, bool) else extract.text(found, 100)
-    told = f"[status] path = {_texts(path.texts if path else ())}: "
+def _explain_status(spec: ProviderSpec, path: Paths, body: Any) -> str:
+    literal = extract.provider_status(path, body)
+    told = f"[status] path = {_texts(path.texts)}: "
     if literal is None:
         return told + "found nothing"
     meaning = spec.status.literals().get(fold(literal))

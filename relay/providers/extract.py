@@ -17,6 +17,7 @@ _MOST_OUTPUTS = 200
 _LONGEST_URL = 8192
 _SCHEMES = ("http", "https", "gs", "s3")
 _SHORT = 200
+_LITERAL_LIMIT = 100
 _NUMBER = re.compile(r"\s*[+-]?[0-9]+(\.[0-9]+)?\s*")
 
 
@@ -103,6 +104,16 @@ def resolve(address: str, base_url: str) -> str | None:
     if parts.scheme not in _SCHEMES or not parts.netloc or "@" in parts.netloc:
         return None
     return address
+
+
+def provider_status(paths: Paths | None, body: Any) -> str | None:
+    """Return a status as the provider puts it: text, a number or a boolean, which may be alone in a list."""
+    for found in paths.each(body) if paths else ():
+        value = found[0] if isinstance(found, list) and len(found) == 1 else found
+        told = str(value).lower() if isinstance(value, bool) else text(value, _LITERAL_LIMIT)
+        if told is not None:
+            return told
+    return None
 
 
 def job_error(spec: ErrorPaths, body: Any, literal: str | None) -> JobError:

@@ -21,7 +21,6 @@ from relay.providers.spec import ErrorPaths, HttpRule, Outputs, ProviderSpec, Th
 from relay.providers.veil import discreetly
 
 MAX_RAW = 256 * 1024
-_LITERAL_LIMIT = 100
 _TROUBLES = frozenset(TroubleKind)
 _HINT_UNITS_S = {"openai-poll-after-ms": 0.001, "x-poll-after": 1.0}
 _HINTS = frozenset((*RETRY_HEADERS, *_HINT_UNITS_S))
@@ -137,12 +136,7 @@ class DeclaredProvider:
         return trouble.told(kind, response, body, now, code=extract.text(code, 50))
 
     def _literal(self, body: Any) -> str | None:
-        for found in self._spec.status.path.each(body) if self._spec.status.path else ():
-            value = found[0] if isinstance(found, list) and len(found) == 1 else found
-            literal = str(value).lower() if isinstance(value, bool) else extract.text(value, _LITERAL_LIMIT)
-            if literal is not None:
-                return literal
-        return None
+        return extract.provider_status(self._spec.status.path, body)
 
     def _by_presence(self, body: Any) -> str | None:
         for rule in self._spec.status.rules:

@@ -6,7 +6,7 @@ import pytest
 
 from relay.core.http import Response
 from relay.core.observation import Job, Observation, Status
-from relay.providers import DeclaredProvider, SpecInvalid, blueprint, load_file, load_preset, preset_names
+from relay.providers import DeclaredProvider, SpecInvalid, blueprint, explain, load_file, load_preset, preset_names
 from relay.providers.catalogue import parse
 
 SMALL = """
@@ -116,3 +116,14 @@ def test_the_presets_of_the_first_providers_are_there() -> None:
     assert {"getimg", "lumenfall", "nanogpt", "nanogpt-unified"} <= set(preset_names())
     with pytest.raises(KeyError):
         load_preset("../spec")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"status": ["completed"]}', b'{"data": {"status": {}}, "status": "completed"}'],
+    ids=["alone_in_a_list", "by_the_second_path"],
+)
+def test_an_explanation_finds_the_status_where_the_poll_found_it(body: bytes) -> None:
+    sentences = list(explain(load_preset("nanogpt-unified"), Response(200, {}, body)))
+
+    assert any(sentence.endswith('found "completed", listed under completed') for sentence in sentences)
