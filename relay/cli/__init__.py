@@ -175,9 +175,10 @@ def _tell(sentence: str, hint: str | None = None) -> None:
 def _foreseen(error: Exception) -> ExitCode:
     """Tell what an offline tool foresaw."""
     from relay.config import ConfigInvalid
+    from relay.providers import SpecInvalid
 
-    if isinstance(error, ConfigInvalid):
-        click.echo(error.report, err=True)
+    if isinstance(error, ConfigInvalid | SpecInvalid):
+        click.echo(str(error), err=True)
         return ExitCode.CONFIG
     _tell(str(error))
     return ExitCode.ERROR

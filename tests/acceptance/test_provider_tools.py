@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import free_port
+
 
 def run(*arguments: str, stdin: str = "", group: str = "providers") -> tuple[int, str, str]:
     done = subprocess.run(
@@ -77,11 +79,44 @@ def test_a_sample_is_interpreted_offline(body: str, code: str, expected: dict[st
     assert f"HTTP {code}" in err
 
 
+def test_a_wrong_file_is_told_in_full_whatever_is_done_with_it(tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text('title = "x"\n')
+    (tmp_path / "config.toml").write_text("[nonsense]\n")
+
+    linted = run("lint", str(tmp_path / "p.toml"))
+    assert (linted[0], run("test", str(tmp_path / "p.toml"), "--body", "-", stdin="{}")) == (78, linted)
+
+    code, _, err = run("test", "getimg", "--id", "req-1", "--config", str(tmp_path / "config.toml"))
+    assert (code, err.splitlines()[:2]) == (
+        78,
+        [f'{tmp_path}/config.toml:1:2: error: unknown key "nonsense"', "1 | [nonsense]"],
+    )
+
+
+def test_a_provider_that_cannot_be_reached_is_no_wrong_configuration(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    (tmp_path / "key").write_text("key-0123456789\n")
+    config.write_text(
+        f'[providers.getimg]\napi_key = {{ file = "key" }}\nbase_url = "http://127.0.0.1:{free_port()}"\n'
+    )
+
+    code, _, err = run("test", "getimg", "--id", "req-1", "--config", str(config))
+
+    assert (code, err.splitlines()[-1]) == (1, "error: connect: Connection refused")
+
+
 def test_a_sample_without_a_status_makes_no_file() -> None:
     code, out, err = run("new", "--from", "-", stdin='{"a": 1}')
 
     assert (code, out) == (1, "")
     assert "no text under status or state" in err
+
+
+def test_a_sample_nested_beyond_all_measure_is_refused_in_a_sentence() -> None:
+    code, out, err = run("new", "--from", "-", stdin="[" * 100_000)
+
+    assert (code, out) == (1, "")
+    assert err.startswith("error: the sample cannot be used: ")
 
 
 def test_the_schema_is_json_schema() -> None:
