@@ -225,6 +225,7 @@ async def _poll_once(provider: str, job: "Job", config_path: Path | None) -> int
     way_out = egress(settings)
     async with open_transport(AddressPolicy(operator=True), clock, connections=1, egress=way_out) as transport:
         while True:
+            mask.add(request.headers.get("Authorization", "").rpartition(" ")[2])  # it may be made of a secret
             _tell_request(request, mask)
             answers.append(await transport.send(request, timeout_s=POLL_TIMEOUT_S, max_body=account.max_body))
             output.say(mask(f"< HTTP {answers[-1].status} in {answers[-1].elapsed_s:.2f} s"))

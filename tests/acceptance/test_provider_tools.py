@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.scripted_api import scripted_api
 
 from bench.ports import free_port
 
@@ -103,6 +104,23 @@ def test_a_provider_that_cannot_be_reached_is_no_wrong_configuration(tmp_path: P
     code, _, err = run("test", "getimg", "--id", "req-1", "--config", str(config))
 
     assert (code, err.splitlines()[-1]) == (1, "error: connect: Connection refused")
+
+
+def test_a_token_made_of_a_secret_is_hidden_as_the_secret_is(tmp_path: Path) -> None:
+    for name in ("access_key", "secret_key"):
+        (tmp_path / name).write_text(f"{name}-0123456789\n")
+    with scripted_api() as api:
+        config = tmp_path / "config.toml"
+        config.write_text(
+            f'[providers.kling-jwt]\nbase_url = "{api.url}"\n[providers.kling-jwt.secrets]\n'
+            'access_key = { file = "access_key" }\nsecret_key = { file = "secret_key" }\n'
+        )
+        code, _, err = run("test", "kling-jwt", "--id", "j1", "--param", "kind=text2video", "--config", str(config))
+
+    sent = str(api.asked[0].authorization)
+    assert (code, sent.startswith("Bearer ey")) == (0, True)
+    assert "> Authorization: Bearer ***" in err
+    assert sent.rpartition(".")[2] not in err
 
 
 def test_a_sample_without_a_status_makes_no_file() -> None:
