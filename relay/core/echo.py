@@ -9,6 +9,7 @@ from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Iterator
 from dataclasses import replace
+from urllib.parse import unquote, unquote_plus
 
 from relay.core.http import Request, Response
 
@@ -23,7 +24,8 @@ _USERINFO = re.compile(r"(?<=//)([^/?#]*)@")
 def without_echo(response: Response, request: Request) -> Response:
     """Return the answer without the tokens in the URL that was asked, and without the credentials in its headers."""
     body, headers = response.body, dict(response.headers)
-    for secret in sorted(set(_secrets(request)), key=len, reverse=True):
+    forms = {form for secret in _secrets(request) for form in (secret, unquote(secret), unquote_plus(secret))}
+    for secret in sorted(forms, key=len, reverse=True):
         body = body.replace(secret.encode(), _VEIL)
         headers = {name: value.replace(secret, _VEIL.decode()) for name, value in headers.items()}
     return replace(response, body=body, headers=headers)

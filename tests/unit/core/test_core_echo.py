@@ -18,6 +18,8 @@ def told(url: str, body: str, **headers: str) -> str:
         ("https://shop.example/hook?token=s3cr3t-1", "POST /hook?token=s3cr3t-1", "POST /hook?***"),
         ("https://shop.example/hook?token=s3cr3t-1&a=b", "token is s3cr3t-1", "token is ***"),
         ("https://me:pass-word@shop.example/hook", "hello me:pass-word, or pass-word", "hello ***, or ***"),
+        ("https://shop.example/hook?token=s3%2Fcr3t+1", "token is s3/cr3t 1, s3/cr3t+1", "token is ***, ***"),
+        ("https://shop.example/hook/s3cr3t%2Dt0k%65n", "no s3cr3t-t0ken here", "no *** here"),
         ("https://shop.example/hook", "Cannot POST /hook at shop.example", "Cannot POST /hook at shop.example"),
         ("https://shop.example/hook?a=b", "a=b", "a=b"),
     ],
