@@ -11,6 +11,7 @@ import logging
 import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from relay.core.errors import ExtraMissing, RelayError
 from relay.core.http import Fault, Request, Response, TransportError
@@ -91,7 +92,7 @@ def _service(url: str) -> "apprise.Apprise | None":
 
 def _without_secrets(text: str, url: str) -> str:
     """Return `text` without anything that stands in `url`, each part of which may be the key to the service."""
-    _, _, secret = url.partition("://")
-    for part in sorted(_SECRET_PART.findall(secret), key=len, reverse=True):
+    written = _SECRET_PART.findall(url.partition("://")[2])
+    for part in sorted({*written, *map(unquote, written)}, key=len, reverse=True):
         text = text.replace(part, "***")
     return one_line(text, _REASON_LIMIT)

@@ -90,6 +90,17 @@ async def test_a_service_that_refuses_is_tried_again_and_no_secret_is_told(servi
     assert "s3cr3t" not in str(failed.value)
 
 
+async def test_no_secret_is_told_as_apprise_decoded_it(service: Service) -> None:
+    service.status = 403
+    url = service.url.replace("json://", "ntfy://").replace("s3cr3t-t0ken", "s3cr3t%2Dtop%69c")
+
+    with pytest.raises(TransportError) as refused:
+        await ServiceTransport().send(request(url), timeout_s=20, max_body=1024)
+
+    assert "403" in refused.value.detail
+    assert "s3cr3t" not in refused.value.detail
+
+
 async def test_a_service_that_nobody_answers_for_is_no_success() -> None:
     with pytest.raises(TransportError, match="refused: "):
         await ServiceTransport().send(request("json://127.0.0.1:9/?cto=1"), timeout_s=10, max_body=1)
