@@ -1,7 +1,9 @@
 """What the API answers with: the shapes that the handlers fill in and `/openapi.json` describes.
 
 Typed dictionaries: mypy holds the handlers to them, pydantic derives their JSON
-Schema, and nothing is converted when a request is answered.
+Schema, and nothing is converted when a request is answered.  They come as the
+resources do: watches, deliveries, events, providers and destinations, tokens,
+the daemon itself.
 """
 
 from typing import Annotated, Literal
@@ -233,6 +235,14 @@ class DeliveryPage(TypedDict):
     next_cursor: str | None
 
 
+class ResentShown(TypedDict):
+    """How many deliveries match; unless that was a dry run, they are sent again, the last at `last_at`."""
+
+    deliveries: int
+    dry_run: bool
+    last_at: Instant | None
+
+
 class JobData(TypedDict):
     """What an event tells about a watch that has ended."""
 
@@ -287,14 +297,6 @@ class ProviderList(TypedDict):
     items: list[ProviderShown]
 
 
-class ResentShown(TypedDict):
-    """How many deliveries match; unless that was a dry run, they are sent again, the last at `last_at`."""
-
-    deliveries: int
-    dry_run: bool
-    last_at: Instant | None
-
-
 class DestinationShown(TypedDict):
     """A destination of the configuration, and how it is; its URL is a secret."""
 
@@ -339,23 +341,6 @@ class TrialShown(TypedDict):
     reason: str | None
 
 
-class DifferenceShown(TypedDict):
-    """How a table of named things changed, by name."""
-
-    added: list[str]
-    removed: list[str]
-    changed: list[str]
-
-
-class ReloadShown(TypedDict):
-    """What another configuration changed, and which keys wait for a restart."""
-
-    providers: DifferenceShown
-    destinations: DifferenceShown
-    sections: list[str]
-    needs_restart: list[str]
-
-
 class TokenShown(TypedDict):
     """A token, without its secret part."""
 
@@ -377,6 +362,23 @@ class TokenList(TypedDict):
     """The tokens that were created, oldest first; those of the configuration are not among them."""
 
     items: list[TokenShown]
+
+
+class DifferenceShown(TypedDict):
+    """How a table of named things changed, by name."""
+
+    added: list[str]
+    removed: list[str]
+    changed: list[str]
+
+
+class ReloadShown(TypedDict):
+    """What another configuration changed, and which keys wait for a restart."""
+
+    providers: DifferenceShown
+    destinations: DifferenceShown
+    sections: list[str]
+    needs_restart: list[str]
 
 
 class Alive(TypedDict):
