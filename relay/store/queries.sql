@@ -304,19 +304,23 @@ WHERE deliveries.id = :id;
 SELECT * FROM attempts WHERE delivery_id = :id ORDER BY seq;
 
 -- name: list_deliveries
-SELECT deliveries.*, events.type AS event_type, watches.owner AS owner
-FROM deliveries JOIN events ON events.id = deliveries.event_id LEFT JOIN watches ON watches.id = deliveries.watch_id
-WHERE (:before_at IS NULL OR (deliveries.created_at, deliveries.id) < (:before_at, :before_id))
-  AND (:watch_id IS NULL OR deliveries.watch_id = :watch_id)
+-- Written so that the indexes are searched, as with list_watches.
+WITH found AS (
+    SELECT * FROM deliveries WHERE :watch_id IS NULL
+    UNION ALL
+    SELECT * FROM deliveries WHERE watch_id = :watch_id
+)
+SELECT found.*, events.type AS event_type, watches.owner AS owner
+FROM found JOIN events ON events.id = found.event_id LEFT JOIN watches ON watches.id = found.watch_id
+WHERE found.created_at BETWEEN coalesce(:since, 0) AND min(coalesce(:until, 9e999), coalesce(:before_at, 9e999))
+  AND (:before_at IS NULL OR (found.created_at, found.id) < (:before_at, :before_id))
   AND (:owner IS NULL OR watches.owner = :owner)
-  AND (:states IS NULL OR deliveries.state IN (SELECT value FROM json_each(:states)))
-  AND (:destination IS NULL OR coalesce(deliveries.name, 'callback') = :destination)
+  AND (:states IS NULL OR found.state IN (SELECT value FROM json_each(:states)))
+  AND (:destination IS NULL OR coalesce(found.name, 'callback') = :destination)
   AND (:provider IS NULL OR watches.provider = :provider)
   AND (:statuses IS NULL OR watches.status IN (SELECT value FROM json_each(:statuses)))
   AND (:types IS NULL OR events.type IN (SELECT value FROM json_each(:types)))
-  AND (:since IS NULL OR deliveries.created_at >= :since)
-  AND (:until IS NULL OR deliveries.created_at <= :until)
-ORDER BY deliveries.created_at DESC, deliveries.id DESC
+ORDER BY found.created_at DESC, found.id DESC
 LIMIT :limit;
 
 -- name: resend_deliveries
