@@ -140,7 +140,8 @@ OPERATIONS = (
         Scope.WATCH,
         {202: answers.ResentShown, 200: answers.ResentShown},
         body=ResendRequest,
-        problems=(Problem.TOO_MUCH, *_BODY),
+        problems=(*_REPEATED, Problem.TOO_MUCH, *_BODY),
+        takes=(KEY,),
     ),
     Operation(
         "GET",
@@ -177,10 +178,7 @@ OPERATIONS = (
         "Send a test event at once, and tell what became of it.",
         Scope.ADMIN,
         {200: answers.TrialShown},
-        problems=(
-            *_REPEATED,
-            Problem.NOT_FOUND,
-        ),
+        problems=(*_REPEATED, Problem.NOT_FOUND),
         takes=(KEY,),
     ),
     Operation(
@@ -217,7 +215,8 @@ OPERATIONS = (
         "Try a destination again at once that was switched off or held; one delivery goes first.",
         Scope.ADMIN,
         {200: answers.EnabledShown},
-        problems=(Problem.NOT_FOUND,),
+        problems=(*_REPEATED, Problem.NOT_FOUND),
+        takes=(KEY,),
     ),
     Operation(
         "GET",
@@ -234,10 +233,7 @@ OPERATIONS = (
         "Take over the configuration on disk, all of it or nothing.",
         Scope.ADMIN,
         {200: answers.ReloadShown},
-        problems=(
-            *_REPEATED,
-            Problem.CONFIG_REFUSED,
-        ),
+        problems=(*_REPEATED, Problem.CONFIG_REFUSED),
         takes=(KEY,),
     ),
     Operation("GET", "/healthz", health.healthz, "Tell that the process answers.", None, {200: answers.Alive}),

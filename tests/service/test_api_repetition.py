@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from support.api import ROOT, SHOP, TOKENS, Api, bearer, served
 
-from relay.api import requests
+from relay.api import repetition, requests
+from relay.api.operations import OPERATIONS
 from relay.core.budget import Rate
-from relay.core.ports import WatchFilter
+from relay.core.delivery import DeliveryState
+from relay.core.observation import Observation, Status
+from relay.core.ports import DeliveryFilter, WatchFilter
 
 WANTED = {"provider": "plain", "job_id": "j1"}
 
@@ -75,6 +78,26 @@ class TestKeys:
         assert (status, problem["type"]) == (422, "urn:relay:problem:idempotency-key-reused")
         assert elsewhere == 422
         assert await api.stored() == 1
+
+    async def test_every_post_but_that_for_a_token_takes_a_key(self) -> None:
+        """What is sent again without one, such as all that failed since yesterday, is sent twice."""
+        refusing = {op.path for op in OPERATIONS if op.method == "POST" and repetition.KEY not in op.takes}
+
+        assert refusing == {"/v1/tokens"}
+
+    async def test_all_that_matches_is_sent_again_once_for_one_key(self, api: Api) -> None:
+        _, watch = await api.add(destinations=["ops"])
+        await api.end(str(watch["id"]), Observation(Status.COMPLETED))
+        (delivery,) = await api.store.deliveries(DeliveryFilter(), before=None, limit=9)
+        wanted = {"state": ["dropped"]}
+        await api.store.drop(delivery.delivery.id, api.clock.now())
+        first = await ask(api, "k", wanted, path="/v1/deliveries/resend")
+        await api.store.drop(delivery.delivery.id, api.clock.now())
+        second = await ask(api, "k", wanted, path="/v1/deliveries/resend")
+
+        assert (first[0], first[1][0]["deliveries"]) == (202, 1)
+        assert second[1][0] == first[1][0]
+        assert (await api.store.delivery(delivery.delivery.id)).delivery.state is DeliveryState.DROPPED
 
     async def test_while_the_answer_is_made_the_same_request_is_told_to_come_back(
         self, api: Api, monkeypatch: pytest.MonkeyPatch
