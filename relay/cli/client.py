@@ -74,7 +74,7 @@ class Client:
             headers["Authorization"] = f"Bearer {self._token}"
         data = None
         if body is not None:
-            data = json.dumps(body).encode()
+            data = json.dumps(body, ensure_ascii=False).encode()
             headers["Content-Type"] = "application/json"
         target = prefix + path + (f"?{urlencode(query, doseq=True)}" if query else "")
         try:

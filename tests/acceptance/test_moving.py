@@ -127,12 +127,32 @@ async def test_who_owns_a_watch_owns_it_on_the_new_machine(world: World, relay: 
 
 
 async def test_a_line_that_is_refused_keeps_no_other_out(world: World, relay: RelayProcess) -> None:
-    text = b'{"provider": "getimg", "job_id": "req-1"}\n\nnonsense\n{"provider": "nobody", "job_id": "x"}\n[1]\n\xff\n'
+    refused = {
+        b"nonsense": "is not a JSON object",
+        b'{"provider": "nobody", "job_id": "x"}': 'provider "nobody" is not configured',
+        b"[1]": "is not a JSON object",
+        b'{"provider": "getimg", "job_id": "x", "metadata": {"caf\xe9": "1"}}': "is not text in UTF-8",
+        b'{"provider": "getimg", "job_id": "x", "metadata": {"a": "\\ud800"}}': "is not text in UTF-8",
+        b'{"provider": "getimg", "job_id": "x", "metadata": {"a": NaN}}': "is not a JSON object",
+        b'{"provider": "getimg", "job_id": "%s"}' % (b"x" * 3_000_000): "is longer than a watch can be",
+    }
+    text = b'\xef\xbb\xbf{"provider": "getimg", "job_id": "req-1"}\r\n\n' + b"\n".join(refused)
 
     code, _, err = await cli(relay, "import", stdin=text)
 
     assert code == 1
-    assert "line 3: is not a JSON object" in err
-    assert 'line 4: provider "nobody" is not configured' in err
-    assert "line 5: is not a JSON object" in err
-    assert "1 watched anew, 0 already, 4 refused" in err
+    *told, last = err.splitlines()
+    for line, (number, reason) in zip(told, enumerate(refused.values(), 3), strict=True):
+        assert line.startswith(f"error: line {number}: {reason}")
+    assert last == f"1 watched anew, 0 already, {len(refused)} refused"
+
+
+async def test_watches_of_much_text_go_in_requests_that_are_taken(world: World, relay: RelayProcess) -> None:
+    """Each character is one here, three bytes in UTF-8, and six where JSON keeps to ASCII."""
+    metadata = {str(number): "猫" * 950 for number in range(10)}
+    jobs = ({"provider": "getimg", "job_id": f"req-{number}", "metadata": metadata} for number in range(160))
+    text = "\n".join(json.dumps(job, ensure_ascii=False) for job in jobs)
+
+    told = await cli(relay, "import", stdin=text.encode())
+
+    assert told == (0, "", "160 watched anew, 0 already, 0 refused\n")

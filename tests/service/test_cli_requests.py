@@ -670,6 +670,7 @@ def test_where_nothing_can_be_said_the_exit_code_tells(relay: Cli, line: str) ->
     [
         "relay show \"$(printf 'acme:\\377')\"",
         "relay ls --provider \"$(printf '\\377')\"",
+        "relay add getimg \"$(printf '\\377')\"",
         "printf '\\377' | PYTHONUTF8=0 PYTHONIOENCODING=utf-8 relay rm -",
     ],
 )
