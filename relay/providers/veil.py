@@ -19,6 +19,8 @@ _VEIL = "***"
 _SHORTEST_SECRET = 4
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"')
 """A JSON string (RFC 8259, section 7), escapes and all."""
+_ESCAPED_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)+"')
+"""One with an escape in it: nothing else in JSON has a backslash, so that no other quotation mark begins one."""
 
 
 def discreetly(
@@ -43,7 +45,8 @@ def without_secrets(response: Response, secrets: frozenset[str]) -> Response:
     Only strings that do are written anew.  What is no JSON stays: nothing is read from it.
     """
     spellings, encoded = _spellings(secrets)
-    if b"\\" not in response.body and not any(spelling in response.body for spelling in encoded):
+    quoted = any(spelling in response.body for spelling in encoded)
+    if not quoted and b"\\" not in response.body:
         return response
     try:
         text = response.body.decode("utf-8-sig")
@@ -51,7 +54,8 @@ def without_secrets(response: Response, secrets: frozenset[str]) -> Response:
         return response
     if parse_json(text) is None:
         return response
-    veiled = _STRING.sub(lambda found: _veiled(found[0], spellings), text)
+    suspects = _STRING if quoted else _ESCAPED_STRING
+    veiled = suspects.sub(lambda found: _veiled(found[0], spellings), text)
     return response if veiled == text else replace(response, body=veiled.encode())
 
 

@@ -80,6 +80,20 @@ def test_a_key_is_found_however_it_is_written(quoted: str) -> None:
     assert "0123" not in json.loads(text)["error"]
 
 
+def test_of_a_long_answer_only_the_strings_with_escapes_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoding each word of a transcript that has one line break kept everything else waiting for seconds."""
+    decoded: list[str] = []
+    monkeypatch.setattr(
+        "relay.providers.veil.json.loads", lambda text: decoded.append(text) or json.JSONDecoder().decode(text)
+    )
+    words = [{"text": f"word-{number}", "\\": '"'} for number in range(3)]
+
+    veiled = without_secrets(answer({"text": "a\nb", "words": words}), frozenset({KEY}))
+
+    assert json.JSONDecoder().decode(veiled.body.decode()) == {"text": "a\nb", "words": words}
+    assert decoded == [r'"a\nb"', *[r'"\\"', r'"\""'] * 3]
+
+
 @pytest.mark.parametrize(
     "body",
     ['{ "a" : "x\\/y \\u00e9", "n": 1.0e2,\r\n "id": 12345678 }', '{"a": "12345678', "<h1>12345678</h1>", '"\\', ""],
