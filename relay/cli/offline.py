@@ -10,8 +10,6 @@ from relay.cli.common import CONFIG_OPTION
 from relay.cli.exit_codes import ExitCode
 from relay.cli.groups import Group
 
-_TOKEN_BYTES = 32
-
 
 @click.command()
 @CONFIG_OPTION
