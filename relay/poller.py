@@ -35,8 +35,6 @@ _CONTENTION_EVERY_S = 5.0
 """How old the known demand on a shared budget may be."""
 _CONTENTION_SHARE = 0.02
 """How much of the time may go into asking for it, however many watches there are."""
-_PLANNED_SHARE = 0.9
-"""How much of the budget is planned with: the rest is for first looks and for polls that failed."""
 _RAMP_S = 3.0
 """Over this time after the start the credential's concurrency is opened."""
 _SLOW_PER_SLOT = 3
@@ -180,7 +178,7 @@ class Poller:
         elif started >= self._contention_due:
             asked = await self._store.demand(self.account.name, self.experience.contention.floor)
             self.experience.contention = contention(
-                asked, _PLANNED_SHARE / rate.interval_s, self.account.following.bounds.max_interval_s
+                asked, 1 / rate.interval_s, self.account.following.bounds.max_interval_s
             )
             now = self._clock.monotonic()
             self._contention_due = now + max(_CONTENTION_EVERY_S, (now - started) / _CONTENTION_SHARE)

@@ -835,9 +835,8 @@ class Fleet:
 async def test_500_watches_on_60_polls_a_minute_all_get_their_turn_and_the_soonest_first(store: Store) -> None:
     """100 jobs of about a minute among 400 of about two hours, told apart by their model.
 
-    Of 54 polls a minute, which keep any minute within 60, nine tenths are planned
-    with: nobody waits longer than 2 * 500 / 0.81 s, and the queue of those that
-    were added at once.
+    54 polls a minute keep any minute within 60: nobody waits longer than
+    2 * 500 / 0.9 s, and the queue of those that were added at once.
     """
     bench = Bench(store, concurrency=20, rate=Rate.parse("60/m"))
     fleet = Fleet(bench.clock)
@@ -876,7 +875,7 @@ async def test_500_watches_on_60_polls_a_minute_all_get_their_turn_and_the_soone
         assert bisect_right(moments, moment + 59.999) - index <= 60
     turns: dict[str, float] = {}
     for moment, job_id in fleet.polls:
-        assert moment - turns.get(job_id, moment) <= 2 * 500 / 0.81 + 600
+        assert moment - turns.get(job_id, moment) <= 2 * 500 / 0.9 + 600
         turns[job_id] = moment
     assert turns.keys() == fleet.ends.keys()
     lags = [
@@ -890,7 +889,7 @@ async def test_500_watches_on_60_polls_a_minute_all_get_their_turn_and_the_soone
 
 @pytest.mark.usefixtures("quiet")
 async def test_jobs_that_are_all_alike_use_the_budget_that_they_share(store: Store) -> None:
-    """60 jobs that end at any age alike, at 60 polls a minute: of 54, which keep any minute within 60, nine tenths."""
+    """60 jobs that end at any age alike, at 60 polls a minute: 54 keep any minute within 60."""
     bench = Bench(store, concurrency=20, rate=Rate.parse("60/m"))
     lives = [-600 * math.log((index + 0.5) / 200) for index in range(200)]
     bench.poller.experience.remember({Kind("plain", Phase.JOB): Evidence().plus(map(lasted, lives))})
@@ -906,7 +905,8 @@ async def test_jobs_that_are_all_alike_use_the_budget_that_they_share(store: Sto
         await bench.step(1)
 
     late = [moment for moment, _ in fleet.polls if moment > now + 120]
-    assert 45 <= len(late) / 10 <= 54
+    print(len(late) / 10)
+    assert 50 <= len(late) / 10 <= 54
 
 
 async def test_a_job_that_runs_unusually_long_is_told_once_to_a_route_that_names_it_and_its_end_as_ever(
