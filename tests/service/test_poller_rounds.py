@@ -905,7 +905,6 @@ async def test_jobs_that_are_all_alike_use_the_budget_that_they_share(store: Sto
         await bench.step(1)
 
     late = [moment for moment, _ in fleet.polls if moment > now + 120]
-    print(len(late) / 10)
     assert 50 <= len(late) / 10 <= 54
 
 
