@@ -34,9 +34,9 @@ def sketch(body: Any, *, title: str, base_url: str) -> str:
     if status is None:
         raise ValueError("the sample holds no text under status or state; write [status] by hand")
     lines = [
-        f"title = {json.dumps(title)}",
+        f"title = {_quoted(title)}",
         "documents = []  # where the API is described",
-        f"base_url = {json.dumps(base_url)}",
+        f"base_url = {_quoted(base_url)}",
         'auth = { type = "bearer" }',
         *_first(leaves, "model", "model"),
         "",
@@ -44,8 +44,8 @@ def sketch(body: Any, *, title: str, base_url: str) -> str:
         'path = "/v1/jobs/{id}"  # the status request',
         "",
         "[status]",
-        f"path = {json.dumps(status)}",
-        *(f"{meaning} = {json.dumps(list(words))}" for meaning, words in _VOCABULARY.items()),
+        f"path = {_quoted(status)}",
+        *(f"{meaning} = {_quoted(list(words))}" for meaning, words in _VOCABULARY.items()),
         *_unlisted(next(value for path, value in leaves if path == status)),
         *_outputs(leaves),
         "",
@@ -56,10 +56,15 @@ def sketch(body: Any, *, title: str, base_url: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _quoted(value: object) -> str:
+    """Return a text, or a list of texts, as JSON and TOML both write it: TOML has no surrogates."""
+    return json.dumps(value, ensure_ascii=False)
+
+
 def _leaves(value: Any, path: str, levels: int) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict) and levels:
         for key, item in value.items():
-            step = key if _IDENTIFIER.fullmatch(key) else json.dumps(key)
+            step = key if _IDENTIFIER.fullmatch(key) else _quoted(key)
             yield from _leaves(item, f"{path}.{step}" if path else step, levels - 1)
     elif isinstance(value, list) and levels:
         for item in value[:1]:
@@ -75,13 +80,13 @@ def _last(path: str) -> str:
 def _first(leaves: list[tuple[str, Any]], key: str, name: str) -> Iterator[str]:
     found = next((path for path, value in leaves if _last(path) == key and isinstance(value, str)), None)
     if found is not None:
-        yield f"{name} = {json.dumps(found)}"
+        yield f"{name} = {_quoted(found)}"
 
 
 def _unlisted(literal: str) -> Iterator[str]:
     known = {word for words in _VOCABULARY.values() for word in words}
     if fold(literal) not in known:
-        yield f"# The sample says {json.dumps(literal)}: put it where it belongs."
+        yield f"# The sample says {_quoted(literal)}: put it where it belongs."
 
 
 def _outputs(leaves: list[tuple[str, Any]]) -> Iterator[str]:
@@ -91,7 +96,7 @@ def _outputs(leaves: list[tuple[str, Any]]) -> Iterator[str]:
         return
     yield ""
     yield "[outputs]"
-    yield f"items = {json.dumps(found)}"
+    yield f"items = {_quoted(found)}"
 
 
 def _is_output(path: str, value: str) -> bool:

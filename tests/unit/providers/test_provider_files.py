@@ -6,7 +6,16 @@ import pytest
 
 from relay.core.http import Response
 from relay.core.observation import Job, Observation, Status
-from relay.providers import DeclaredProvider, SpecInvalid, blueprint, explain, load_file, load_preset, preset_names
+from relay.providers import (
+    DeclaredProvider,
+    SpecInvalid,
+    blueprint,
+    explain,
+    load_file,
+    load_preset,
+    preset_names,
+    sketch,
+)
 from relay.providers.catalogue import parse
 
 SMALL = """
@@ -127,3 +136,13 @@ def test_an_explanation_finds_the_status_where_the_poll_found_it(body: bytes) ->
     sentences = list(explain(load_preset("nanogpt-unified"), Response(200, {}, body)))
 
     assert any(sentence.endswith('found "completed", listed under completed') for sentence in sentences)
+
+
+def test_a_sketch_of_an_api_with_symbols_in_its_name_and_keys_can_be_read() -> None:
+    text = sketch({"\U0001f3ac": {"status": "done"}}, title="Films \U0001f3ac", base_url="https://a.example")
+
+    spec = parse(text, "films.toml")
+
+    assert spec.title == "Films \U0001f3ac"
+    assert spec.status.path is not None
+    assert spec.status.path.find({"\U0001f3ac": {"status": "done"}}) == "done"
