@@ -82,8 +82,6 @@ def wait_for(
     waiting = _Waiting(client, list(dict.fromkeys(ids)), timeout_s, progress)
     try:
         for watch in waiting.answers():
-            if progress is not None:
-                progress.clear()
             code = of_status(watch["status"])
             if code is ExitCode.PENDING:
                 pending += 1
@@ -115,7 +113,7 @@ class _Waiting:
         self._until = math.inf if timeout_s is None else _now() + timeout_s
         self._open = len(ids)
         self._todo: SimpleQueue[str] = SimpleQueue()
-        self._answers: SimpleQueue[dict[str, Any] | Exception] = SimpleQueue()
+        self._answers: SimpleQueue[dict[str, Any] | Exception | str] = SimpleQueue()
         self._stopped = threading.Event()
         self._told = False
         for watch_id in ids:
@@ -124,15 +122,23 @@ class _Waiting:
             threading.Thread(target=self._work, daemon=True).start()
 
     def answers(self) -> Iterator[dict[str, Any]]:
-        """Yield each watch once it has ended, or as it is when the time is up; raises what keeps us from asking."""
+        """Yield each watch once it has ended, or as it is when the time is up; raises what keeps us from asking.
+
+        What a person is to know meanwhile is said here, where the progress is drawn.
+        """
         while self._open:
             try:
                 answer = self._answers.get(timeout=None if self._progress is None else _REDRAW_S)
             except Empty:
                 self._draw()
                 continue
+            if self._progress is not None:
+                self._progress.clear()
             if isinstance(answer, Exception):
                 raise answer
+            if isinstance(answer, str):
+                output.say(answer)
+                continue
             self._open -= 1
             self._latest.pop(answer["id"], None)
             yield answer
@@ -191,7 +197,7 @@ class _Waiting:
     def _tell_once(self, error: Exception) -> None:
         if not self._told:
             self._told = True
-            output.say(one_line(f"{error}; waiting for it"))
+            self._answers.put(one_line(f"{error}; waiting for it"))
 
 
 class _Progress:

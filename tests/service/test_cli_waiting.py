@@ -274,3 +274,46 @@ def test_a_terminal_shows_progress_until_there_is_an_outcome_to_print(api: Scrip
     assert shown.startswith(b"getimg:a is running for ")
     assert shown.endswith(b"\r\x1b[2K")
     assert [asked.query["wait"][0] for asked in api.asked] == ["0.000", "30.000"]
+
+
+def test_what_is_said_beside_the_progress_has_a_line_of_its_own(api: ScriptedApi) -> None:
+    """The daemon goes away once progress is drawn, and refuses once it is drawn again."""
+    drawn = [threading.Event(), threading.Event()]
+
+    def answer(asked: Asked) -> Any:
+        if len(api.asked) == 1:
+            return 200, expecting(A, "a", "2026-11-21T10:01:00.000Z")
+        drawn[len(api.asked) - 2].wait(20)
+        return DROPPED if len(api.asked) == 2 else (404, problem(404, "no watch"))
+
+    api.on("GET", f"/v1/watches/{A}", answer)
+    master, slave = pty.openpty()
+    script = "import relay.cli.wait\nrelay.cli.wait._RETRY_S = 0.01\nrelay.cli.main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, "wait", A],
+        env={**os.environ, "RELAY_URL": api.url, "COLUMNS": "200"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=slave,
+    )
+    os.close(slave)
+    shown = ""
+    try:
+        while True:
+            shown += os.read(master, 65536).decode()
+            before, told, behind = shown.partition("waiting for it")
+            for event, part in zip(drawn, (before, behind if told else ""), strict=True):
+                if "likely done in" in part:
+                    event.set()
+    except OSError:
+        pass  # the other end is closed: Linux says EIO
+    finally:
+        os.close(master)
+
+    assert process.wait(timeout=30) == 3
+    left = [line.rpartition("\x1b[2K")[2] for line in shown.split("\r\n")]
+    assert left == [
+        f"no relay answers at {api.url} (Remote end closed connection without response); waiting for it",
+        "error: no watch",
+        "",
+    ]
