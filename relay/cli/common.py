@@ -10,11 +10,12 @@ import click
 
 from relay.cli import output
 from relay.cli.client import ApiError, Client, checked_url, default_url, watch_path
-from relay.cli.exit_codes import ExitCode
+from relay.cli.exit_codes import ExitCode, of_problem
 from relay.cli.failures import NothingMatched as NothingMatched
 from relay.core.duration import parse_duration
 
 _MOST_MATCHES = 2
+_NOT_FOUND, _CONFLICT = 404, 409
 _WHOLE_ID = re.compile(r"wat_[0-9a-z]{26}")
 _TOKEN = re.compile(r"[!-~]+")
 """What an HTTP header can carry of a token: visible ASCII."""
@@ -104,20 +105,23 @@ def resolve(client: Client, reference: str) -> str:
 
 
 def for_each(ids: Iterable[str], act: Callable[[str], None]) -> ExitCode:
-    """Act on every id; one that means nothing is told, and does not keep the others from it."""
-    code = ExitCode.OK
-    for reference in references(ids):
-        try:
-            act(reference)
-        except NothingMatched as error:
-            output.error(str(error))
-            code = ExitCode.NOT_FOUND
-        except ApiError as error:
-            if error.status != 404:
-                raise
-            output.error(str(error))
-            code = ExitCode.NOT_FOUND
-    return code
+    """Act on every id; one that means nothing, or whose state forbids it, is told and keeps no other from it."""
+    codes = {_act_on(reference, act) for reference in references(ids)}
+    return next((code for code in (ExitCode.ERROR, ExitCode.NOT_FOUND) if code in codes), ExitCode.OK)
+
+
+def _act_on(reference: str, act: Callable[[str], None]) -> ExitCode:
+    try:
+        act(reference)
+    except NothingMatched as error:
+        output.error(str(error))
+        return ExitCode.NOT_FOUND
+    except ApiError as error:
+        if error.status not in (_NOT_FOUND, _CONFLICT):
+            raise
+        output.error(str(error) if error.status == _NOT_FOUND else f"{reference}: {error}")
+        return of_problem(error.status)
+    return ExitCode.OK
 
 
 def pairs(values: Iterable[str], option: str) -> dict[str, str]:

@@ -403,6 +403,21 @@ def test_an_id_that_is_gone_does_not_keep_the_others(api: ScriptedApi, relay: Cl
     assert f"error: nothing at /v1/watches/{B}" in done.stderr
 
 
+@pytest.mark.parametrize("last", [(202, watch_document(C, "running")), (404, problem(404, "no watch"))])
+def test_an_id_whose_state_forbids_it_is_named_and_does_not_keep_the_others(
+    api: ScriptedApi, relay: Cli, last: tuple[int, object]
+) -> None:
+    for watch_id, answer in ((A, (202, watch_document(A, "running"))), (B, (409, problem(409, "it has ended")))):
+        api.on("POST", f"/v1/watches/{watch_id}/poll", answer)
+    api.on("POST", f"/v1/watches/{C}/poll", last)
+
+    done = relay("poll", A, B, C)
+
+    assert done.return_value == 1
+    assert len(api.asked) == 3
+    assert f"error: {B}: it has ended\n" in done.stderr
+
+
 def test_rm_stops_at_a_refusal(api: ScriptedApi, relay: Cli) -> None:
     api.on("DELETE", f"/v1/watches/{A}", (403, problem(403, "the token lacks a scope")))
 
