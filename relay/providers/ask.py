@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from relay.core.address import lists
 from relay.core.errors import InvalidValue
 from relay.core.http import Request
 from relay.core.observation import Job, check_id
@@ -94,12 +95,8 @@ def check_url(field: str, url: str, base_url: str, hosts: tuple[str, ...]) -> No
     if parts.scheme != "https" or port not in (None, 443):
         raise InvalidValue(field, "must be an https URL on the standard port")
     allowed = sorted({str(base.hostname), *hosts})
-    if not any(_is_host(parts.hostname, host) for host in allowed):
+    if not lists(allowed, parts.hostname):
         raise InvalidValue(field, f"must name a host of the provider: {', '.join(allowed)}")
-
-
-def _is_host(name: str, allowed: str) -> bool:
-    return name.endswith(allowed[1:]) if allowed.startswith("*.") else name == allowed
 
 
 def status_request(spec: ProviderSpec, base_url: str, job: Job, secrets: Mapping[str, str], now: float) -> Request:

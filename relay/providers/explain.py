@@ -32,8 +32,7 @@ def _explain_body(spec: ProviderSpec, body: Any) -> Iterator[str]:
         verdict = "ok" if code is None or same(code, spec.envelope.ok) else "not ok"
         yield f"[envelope] path = {_texts(spec.envelope.path.texts)}: found {code!r}, which is {verdict}"
     for presence in spec.status.rules:
-        found = presence.present.find(body) not in (None, False, "", [], {})
-        told = f"there, means {presence.means}" if found else "not there"
+        told = f"there, means {presence.means}" if presence.holds(body) else "not there"
         yield f"[[status.rules]] present = {_texts(presence.present.texts)}: {told}"
     if spec.status.path is not None:
         yield _explain_status(spec, spec.status.path, body)

@@ -139,10 +139,7 @@ class DeclaredProvider:
         return extract.provider_status(self._spec.status.path, body)
 
     def _by_presence(self, body: Any) -> str | None:
-        for rule in self._spec.status.rules:
-            if rule.present.find(body) not in (None, False, "", [], {}):
-                return rule.means
-        return None
+        return next((rule.means for rule in self._spec.status.rules if rule.holds(body)), None)
 
     def _going_on(
         self, job: Job, response: Response, body: Any, now: float, status: Status, literal: str | None, *, known: bool

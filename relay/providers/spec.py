@@ -213,6 +213,10 @@ class PresenceRule(_Part):
     present: PathList
     means: Literal["queued", "running", "completed", "failed", "cancelled", "expired"]
 
+    def holds(self, body: object) -> bool:
+        """Tell whether the body holds it; what is empty or false counts as absent."""
+        return self.present.find(body) not in (None, False, "", [], {})
+
 
 class StatusRules(_Part):
     """Where the status stands, and what each literal means; a literal not listed keeps the poll going."""
