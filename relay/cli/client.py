@@ -3,21 +3,19 @@
 import http.client
 import json
 import os
-import socket
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from relay import places
 from relay.cli.failures import ApiError as ApiError
 from relay.cli.failures import Unreachable as Unreachable
+from relay.reaching import DEFAULT_URL, UNIX, connection_to
 
-DEFAULT_URL = "http://127.0.0.1:8377"
 _SOCKET = "relay.sock"
-_UNIX = "unix:"
 _TIMEOUT_S = 15.0
 _PAGE = 200
 _NO_CONTENT, _NOT_READY = 204, 503
@@ -68,7 +66,7 @@ class Client:
                 return
 
     def _call(self, method: str, path: str, query: Mapping[str, object] | None, body: object, timeout_s: float) -> Any:
-        connection, prefix = _connection(self.url, timeout_s)
+        connection, prefix = connection_to(self.url, timeout_s)
         headers = {"Accept": "application/json"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
@@ -103,29 +101,6 @@ class Client:
         return Unreachable(f"what answers at {self.url} is not relay")
 
 
-class _LocalConnection(http.client.HTTPConnection):
-    """HTTP over the socket of a daemon on this machine."""
-
-    def __init__(self, path: str, timeout_s: float) -> None:
-        super().__init__("localhost", timeout=timeout_s)
-        self._path = path
-
-    def connect(self) -> None:
-        """See HTTPConnection."""
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
-def _connection(url: str, timeout_s: float) -> tuple[http.client.HTTPConnection, str]:
-    """Return a connection to a daemon, not made yet, and what its paths begin with."""
-    if url.startswith(_UNIX):
-        return _LocalConnection(url.removeprefix(_UNIX), timeout_s), ""
-    parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    return kind(parts.hostname or "127.0.0.1", parts.port, timeout=timeout_s), parts.path.rstrip("/")
-
-
 def watch_path(reference: str) -> str:
     """Return the path of a watch, by id or provider:job_id."""
     return f"/v1/watches/{quote(reference, safe=':')}"
@@ -134,26 +109,6 @@ def watch_path(reference: str) -> str:
 def delivery_path(delivery_id: str) -> str:
     """Return the path of a delivery."""
     return f"/v1/deliveries/{quote(delivery_id, safe='')}"
-
-
-def checked_url(text: str) -> str:
-    """Return the address of a daemon in full; ``http://`` may be left out, ``unix:/PATH`` is its socket.
-
-    Raises ValueError for what is no address of a server.
-    """
-    if text.startswith(_UNIX + "/") and text.isprintable():
-        return text
-    url = (text if "://" in text else f"http://{text}").rstrip("/")
-    wrong = ValueError(f'"{text}" is not an address like {DEFAULT_URL}')
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 - reading it is what checks it
-    except ValueError:
-        raise wrong from None
-    strange = not url.isprintable() or not url.isascii() or " " in url
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query or strange:
-        raise wrong
-    return url
 
 
 def default_url(env: Mapping[str, str] = os.environ) -> str:
@@ -173,7 +128,7 @@ def default_url(env: Mapping[str, str] = os.environ) -> str:
             sockets = (folder / server.get("socket", _SOCKET) for folder in _socket_folders(place))
             usable = (path for path in sockets if os.access(path, os.W_OK) and path.is_socket())
             listening = f"http://{server['listen']}" if "listen" in server else DEFAULT_URL
-            return next((f"unix:{path.absolute()}" for path in usable), listening)
+            return next((f"{UNIX}{path.absolute()}" for path in usable), listening)
     return DEFAULT_URL
 
 

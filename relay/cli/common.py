@@ -9,10 +9,11 @@ from pathlib import Path
 import click
 
 from relay.cli import output
-from relay.cli.client import ApiError, Client, checked_url, default_url, watch_path
+from relay.cli.client import ApiError, Client, default_url, watch_path
 from relay.cli.exit_codes import ExitCode, of_problem
 from relay.cli.failures import NothingMatched as NothingMatched
 from relay.core.duration import parse_duration
+from relay.reaching import checked_url
 
 _MOST_MATCHES = 2
 _NOT_FOUND, _CONFLICT = 404, 409

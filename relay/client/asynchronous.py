@@ -10,24 +10,22 @@ import aiohttp
 
 from relay.client import messages
 from relay.client.messages import Added, ApiError, Event, Refused, Request, StreamReader, Unreachable, Watch
-from relay.client.plain import DEFAULT_URL
-
-_UNIX = "unix:"
+from relay.reaching import DEFAULT_URL, UNIX, checked_url
 
 
 class AsyncClient:
     """Does what `Client` does, under asyncio; to be used as `async with AsyncClient() as relay`."""
 
     def __init__(self, url: str | None = None, token: str | None = None, *, patience_s: float = 30.0) -> None:
-        self.url = (url or os.environ.get("RELAY_URL") or DEFAULT_URL).rstrip("/")
+        self.url = checked_url(url or os.environ.get("RELAY_URL") or DEFAULT_URL)
         self._token = token or os.environ.get("RELAY_TOKEN")
         self._patience_s = patience_s
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> "AsyncClient":
         """Open connections as they are needed."""
-        local = self.url.startswith(_UNIX)
-        connector = aiohttp.UnixConnector(self.url.removeprefix(_UNIX)) if local else None
+        local = self.url.startswith(UNIX)
+        connector = aiohttp.UnixConnector(self.url.removeprefix(UNIX)) if local else None
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         self._session = aiohttp.ClientSession(connector=connector, headers=headers)
         return self
@@ -163,7 +161,7 @@ class AsyncClient:
         return self._session
 
     def _address(self, path: str) -> str:
-        return ("http://localhost" if self.url.startswith(_UNIX) else self.url) + path
+        return ("http://localhost" if self.url.startswith(UNIX) else self.url) + path
 
 
 def _now() -> float:

@@ -3,21 +3,17 @@
 import http.client
 import json
 import os
-import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from relay.client import messages
 from relay.client.messages import Added, ApiError, Event, Refused, Request, StreamReader, Unreachable, Watch
-
-DEFAULT_URL = "http://127.0.0.1:8377"
-_UNIX = "unix:"
+from relay.reaching import DEFAULT_URL, checked_url, connection_to
 
 
 class Client:
-    """Talks to one relay: `url` is its address, or `unix:/PATH` for its socket.
+    """Talks to one relay: `url` is its address, or `unix:/PATH` for its socket; ValueError for what is neither.
 
     What is left out comes from $RELAY_URL and $RELAY_TOKEN.  While relay cannot
     be reached, requests that do no harm twice are made again for `patience_s`:
@@ -25,7 +21,7 @@ class Client:
     """
 
     def __init__(self, url: str | None = None, token: str | None = None, *, patience_s: float = 30.0) -> None:
-        self.url = (url or os.environ.get("RELAY_URL") or DEFAULT_URL).rstrip("/")
+        self.url = checked_url(url or os.environ.get("RELAY_URL") or DEFAULT_URL)
         self._token = token or os.environ.get("RELAY_TOKEN")
         self._patience_s = patience_s
 
@@ -98,7 +94,7 @@ class Client:
             _sleep(messages.pause_s(max(failures, 1)))
 
     def _stream(self, path: str, reader: StreamReader) -> Iterator[Event]:
-        connection, prefix = self._connection(messages.SILENCE_S)
+        connection, prefix = connection_to(self.url, messages.SILENCE_S)
         headers = self._headers() | {"Accept": "text/event-stream"}
         if reader.place is not None:
             headers["Last-Event-ID"] = reader.place
@@ -131,7 +127,7 @@ class Client:
                 _sleep(pause_s)
 
     def _ask_once(self, request: Request) -> Any:
-        connection, prefix = self._connection(request.hold_s + messages.ANSWER_S)
+        connection, prefix = connection_to(self.url, request.hold_s + messages.ANSWER_S)
         headers, body = self._headers(), None
         if request.body is not None:
             headers["Content-Type"], body = "application/json", json.dumps(request.body).encode()
@@ -148,27 +144,6 @@ class Client:
     def _headers(self) -> dict[str, str]:
         headers = {"Accept": "application/json"}
         return headers | {"Authorization": f"Bearer {self._token}"} if self._token else headers
-
-    def _connection(self, timeout_s: float) -> tuple[http.client.HTTPConnection, str]:
-        if self.url.startswith(_UNIX):
-            return _LocalConnection(self.url.removeprefix(_UNIX), timeout_s), ""
-        parts = urlsplit(self.url)
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        return kind(parts.hostname or "127.0.0.1", parts.port, timeout=timeout_s), parts.path
-
-
-class _LocalConnection(http.client.HTTPConnection):
-    """HTTP over the socket of a relay on this machine."""
-
-    def __init__(self, path: str, timeout_s: float) -> None:
-        super().__init__("localhost", timeout=timeout_s)
-        self._path = path
-
-    def connect(self) -> None:
-        """See HTTPConnection."""
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
 
 
 def _now() -> float:

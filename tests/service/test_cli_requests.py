@@ -546,9 +546,9 @@ def test_a_destination_is_tried(
 def test_a_trial_is_waited_for_longer_than_the_daemon_waits(
     api: ScriptedApi, relay: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connect, timeouts = client._connection, []
+    connect, timeouts = client.connection_to, []
     monkeypatch.setattr(
-        client, "_connection", lambda url, timeout_s: timeouts.append(timeout_s) or connect(url, timeout_s)
+        client, "connection_to", lambda url, timeout_s: timeouts.append(timeout_s) or connect(url, timeout_s)
     )
     api.on("POST", "/v1/destinations/ops/test", (200, {"delivered": False, "reason": "no answer in time"}))
 

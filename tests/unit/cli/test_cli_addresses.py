@@ -10,8 +10,10 @@ import pytest
 from support.modes import UNPRIVILEGED, heeds_modes
 
 from relay import places
-from relay.cli.client import checked_url, default_url, delivery_path, watch_path
+from relay.cli.client import default_url, delivery_path, watch_path
+from relay.client import AsyncClient, Client
 from relay.config import load
+from relay.reaching import checked_url
 
 
 @pytest.mark.parametrize(
@@ -25,6 +27,7 @@ from relay.config import load
 )
 def test_an_address_may_leave_out_its_scheme(text: str, url: str) -> None:
     assert checked_url(text) == url
+    assert Client(text).url == AsyncClient(text).url == url
 
 
 @pytest.mark.parametrize(
@@ -43,8 +46,19 @@ def test_an_address_may_leave_out_its_scheme(text: str, url: str) -> None:
     ],
 )
 def test_what_is_no_address_of_a_server_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not an address like"):
+    with pytest.raises(ValueError, match="is not an address like") as refused:
         checked_url(text)
+    assert "pass@" not in str(refused.value)
+
+
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+def test_a_program_is_told_of_a_wrong_address_at_once(
+    client: type[Client | AsyncClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RELAY_URL", "ftp://relay.example")
+
+    with pytest.raises(ValueError, match=r'"ftp://relay\.example" is not an address like'):
+        client()
 
 
 def test_the_environment_names_the_daemon_before_any_file(tmp_path: Path) -> None:
