@@ -45,7 +45,8 @@ WHERE watch_id IN (SELECT value FROM json_each(:ids))
 ORDER BY watch_id, name IS NOT NULL, key;
 
 -- name: outcomes_of_watches
-SELECT events.* FROM watches JOIN events ON events.watch_id = watches.id AND events.type = 'job.' || watches.status
+SELECT events.id, watch_id, type, events.created_at, body, NULL AS raw
+FROM watches JOIN events ON events.watch_id = watches.id AND events.type = 'job.' || watches.status
 WHERE watches.id IN (SELECT value FROM json_each(:ids));
 
 -- name: open_deliveries_of_watch
@@ -241,7 +242,8 @@ FROM events WHERE id IN (SELECT value FROM json_each(:ids));
 SELECT coalesce(max(seq), 0) AS place FROM events;
 
 -- name: list_events
-SELECT events.* FROM events LEFT JOIN watches ON watches.id = events.watch_id
+SELECT seq, events.id, watch_id, type, events.created_at, body, NULL AS raw
+FROM events LEFT JOIN watches ON watches.id = events.watch_id
 WHERE events.seq > :after
   AND (:owner IS NULL OR watches.owner = :owner)
   AND (:types IS NULL OR events.type IN (SELECT value FROM json_each(:types)))

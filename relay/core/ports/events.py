@@ -24,5 +24,8 @@ class Events(Protocol):
         ...
 
     async def events(self, wanted: EventFilter, *, after: int, limit: int) -> list[tuple[int, Event]]:
-        """Return events oldest first, each with its place in the order, from behind the place `after`."""
+        """Return events oldest first, each with its place in the order, from behind the place `after`.
+
+        They come without `raw`, as they may be many.
+        """
         ...

@@ -19,7 +19,7 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class WatchView:
-    """A watch with what belongs to it: its own targets, and its outcome once it has one."""
+    """A watch with what belongs to it: its own targets, and its outcome once it has one, without `raw`."""
 
     watch: Watch
     targets: tuple[Target, ...] = ()

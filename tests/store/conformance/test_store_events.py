@@ -5,7 +5,7 @@ from typing import Any
 from support.stored import NOW, ended
 
 from relay.core.event import provider_event
-from relay.core.ports import EventFilter, Store
+from relay.core.ports import EventFilter, Store, WatchFilter
 from relay.core.standing import Footing, Standing
 
 
@@ -37,3 +37,13 @@ class TestEvents:
         assert await found(provider=watch.provider) == ["job.completed"]
         assert await found(watch_id=watch.id) == ["job.completed"]
         assert await found(owner="shop") == []
+
+    async def test_what_is_listed_comes_without_the_bodies_of_the_provider(self, store: Store) -> None:
+        """Each may be 256 KiB, a page holds 500, and nobody is shown them."""
+        watch = await ended(store, 1)
+
+        (view,) = await store.watches(WatchFilter(), before=None, limit=9)
+        ((_, listed),) = await store.events(EventFilter(), after=0, limit=9)
+
+        assert view.event == listed
+        assert (listed.watch_id, listed.type, listed.raw) == (watch.id, "job.completed", None)
