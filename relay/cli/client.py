@@ -44,11 +44,14 @@ class Client:
     def readiness(self) -> dict[str, Any]:
         """Return what /readyz says, be it good or bad; raises ApiError and Unreachable."""
         try:
-            return dict(self.get("/readyz"))
+            told = self.get("/readyz")
         except ApiError as error:
-            if error.status == _NOT_READY and "checks" in error.problem:
-                return dict(error.problem)
-            raise
+            if error.status != _NOT_READY or "checks" not in error.problem:
+                raise
+            told = error.problem
+        if "checks" not in told:
+            raise self._stranger()
+        return dict(told)
 
     def pages(self, path: str, query: Mapping[str, object], most: int | None) -> Iterator[dict[str, Any]]:
         """Yield the items of a list, page by page, at most so many."""

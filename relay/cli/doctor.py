@@ -17,7 +17,7 @@ from relay import __version__
 from relay.cli import output
 from relay.cli.client import ApiError, Client, Unreachable
 from relay.cli.common import CONFIG_OPTION, client_of
-from relay.cli.exit_codes import ExitCode
+from relay.cli.exit_codes import ExitCode, of_problem
 from relay.core.duration import format_duration
 from relay.core.text import one_line
 
@@ -29,6 +29,7 @@ _LITTLE_FREE = 1024 * 1024 * 1024
 _OVERDUE_S = 600.0
 _SKEW_S = 60.0
 _NETWORK_DISKS = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "glusterfs"})
+_LOOK_BACK = "journalctl -u relay --since -10min"
 _UNIT_PLACES = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 
 
@@ -273,19 +274,23 @@ def _unit() -> Iterator[Finding]:
 def _daemon(client: Client) -> Iterator[Finding]:
     try:
         ready = client.readiness()
-    except Unreachable as error:
+    except (ApiError, Unreachable) as error:
         yield Finding(Level.FAIL, "daemon", str(error), "systemctl start relay   # or relay serve --config FILE")
         return
     for name, check in ready["checks"].items():
         level = Level.OK if check["ok"] else Level.FAIL
-        mend = None if check["ok"] else "journalctl -u relay --since -10min"
+        mend = None if check["ok"] else _LOOK_BACK
         yield Finding(level, f"daemon, {name}", "is well" if check["ok"] else str(check["detail"]), mend)
     try:
         yield from _running(client.get("/v1/status"))
         yield from _providers(client.get("/v1/providers")["items"])
         yield from _destinations(client.get("/v1/destinations"))
-    except ApiError as error:
-        yield Finding(Level.WARN, "daemon", f"tells no more: {error}", "RELAY_TOKEN=rly_... relay doctor")
+    except (ApiError, Unreachable) as error:
+        told = f"tells no more: {error}"
+        if isinstance(error, ApiError) and of_problem(error.status) is ExitCode.AUTH:
+            yield Finding(Level.WARN, "daemon", told, "RELAY_TOKEN=rly_... relay doctor")
+        else:
+            yield Finding(Level.FAIL, "daemon", told, _LOOK_BACK)
 
 
 def _running(status: dict[str, Any]) -> Iterator[Finding]:

@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from relay.cli import output
-from relay.cli.client import ApiError
+from relay.cli.client import ApiError, Client
 from relay.cli.common import client_of
-from relay.cli.exit_codes import ExitCode
+from relay.cli.exit_codes import ExitCode, of_problem
 from relay.core.duration import format_duration
 from relay.core.text import one_line
 
@@ -38,11 +38,12 @@ def status(ctx: click.Context, as_json: bool, quiet: bool) -> int:
     return ExitCode.OK if found["status"] == "ready" else ExitCode.ERROR
 
 
-def _details(client: Any) -> dict[str, Any]:
+def _details(client: Client) -> dict[str, Any]:
     try:
         return dict(client.get("/v1/status"))
     except ApiError as error:
-        output.say(one_line(f"no more without a token that may read: {error}"))
+        lacking = " without a token that may read" if of_problem(error.status) is ExitCode.AUTH else ""
+        output.say(one_line(f"no more{lacking}: {error}"))
         return {}
 
 

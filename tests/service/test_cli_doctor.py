@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from support.scripted_api import ScriptedApi, problem, scripted_api
+from support.scripted_api import DROPPED, ScriptedApi, problem, scripted_api
 
 from relay import __version__
 from relay.cli import cli
@@ -247,6 +247,29 @@ def test_without_a_token_the_rest_is_still_examined(examine: Examine, api: Scrip
 
     assert code == 0
     assert found["daemon"] == [("WARN", "tells no more: send a token", "RELAY_TOKEN=rly_... relay doctor")]
+
+
+@pytest.mark.parametrize("answer", [(404, {"detail": "Not Found"}), (200, {"hello": 1}), (429, problem(429, "later"))])
+def test_what_does_not_say_whether_it_is_ready_is_a_failure(
+    examine: Examine, api: ScriptedApi, answer: tuple[int, object]
+) -> None:
+    api.on("GET", "/readyz", answer)
+
+    code, found = examine()
+
+    assert (code, found["daemon"][0][0]) == (1, "FAIL")
+
+
+@pytest.mark.parametrize("answer", [(500, problem(500, "it broke")), DROPPED])
+def test_a_daemon_that_fails_to_tell_of_itself_is_a_failure(examine: Examine, api: ScriptedApi, answer: Any) -> None:
+    api.on("GET", "/v1/status", answer)
+
+    code, found = examine()
+
+    assert code == 1
+    [(level, detail, mend)] = found["daemon"]
+    assert (level, mend) == ("FAIL", "journalctl -u relay --since -10min")
+    assert detail.startswith("tells no more: ")
 
 
 def test_people_read_one_line_a_finding_with_its_remedy(api: ScriptedApi, config: Path) -> None:

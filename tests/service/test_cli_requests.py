@@ -619,6 +619,18 @@ def test_status_tells_every_check(api: ScriptedApi, relay: Cli, http: int, word:
     assert json.loads(relay("status", "--json").stdout)["checks"] == checks
 
 
+@pytest.mark.parametrize(
+    ("http", "said"), [(401, "no more without a token that may read: no\n"), (500, "no more: no\n")]
+)
+def test_status_tells_why_it_is_not_told_more(api: ScriptedApi, relay: Cli, http: int, said: str) -> None:
+    api.on("GET", "/readyz", (200, {"status": "ready", "checks": {}}))
+    api.on("GET", "/v1/status", (http, problem(http, "no")))
+
+    done = relay("status")
+
+    assert (done.return_value, done.stdout, done.stderr) == (0, "ready\n", said)
+
+
 def test_a_reader_that_has_seen_enough_ends_the_list_quietly(api: ScriptedApi, relay: Cli) -> None:
     api.on("GET", "/v1/watches", page(*[watch_document(A, "queued", model="m" * 900)] * 200, then="c"))
     process = subprocess.Popen(
