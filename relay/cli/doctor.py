@@ -1,6 +1,7 @@
 """relay doctor: everything that can be looked at from here, each with what mends it."""
 
 import os
+import shlex
 import shutil
 import stat
 import sys
@@ -125,7 +126,7 @@ def _configuration(config_path: Path | None) -> "tuple[Config | None, list[Findi
     from relay.config import ConfigInvalid
     from relay.settings import load_settings
 
-    mend = f"relay config check --config {config_path}" if config_path else "relay config check"
+    mend = f"relay config check --config {_word(config_path)}" if config_path else "relay config check"
     try:
         settings = load_settings(config_path)
     except ConfigInvalid as error:
@@ -146,9 +147,8 @@ def _secret(secret: "Secret", *, made: bool) -> Finding:
         return Finding(Level.FAIL, secret.key, str(error).partition(": ")[2], _mend_secret(secret))
     mode = stat.S_IMODE(secret.path.stat().st_mode) if secret.path else 0o600
     if mode & 0o077:
-        return Finding(
-            Level.WARN, secret.key, f"others may read {secret.path} (mode {mode:o})", f"chmod 600 {secret.path}"
-        )
+        detail = f"others may read {secret.path} (mode {mode:o})"
+        return Finding(Level.WARN, secret.key, detail, f"chmod 600 {_word(secret.path)}")
     return Finding(Level.OK, secret.key, f"{secret.reference} is readable")
 
 
@@ -161,9 +161,9 @@ def _mend_secret(secret: "Secret") -> str:
         case FromCredential(name):
             return f"systemctl edit relay   # LoadCredential={name}:/etc/relay/credentials/{name}"
         case _ if secret.path and not secret.absent and not os.access(secret.path, os.R_OK):
-            return f"sudo relay doctor   # and for relay itself: chown --reference={secret.path.parent} {secret.path}"
+            return f"sudo relay doctor   # and for relay itself: {_chown(secret.path)}"
         case _:
-            return f"install -m 600 /dev/stdin {secret.path}"
+            return f"install -m 600 /dev/stdin {_word(secret.path)}"
 
 
 def _database(path: Path) -> Iterator[Finding]:
@@ -180,7 +180,7 @@ def _database(path: Path) -> Iterator[Finding]:
         return
     folder = next((parent for parent in path.parents if parent.is_dir()), Path("/"))
     if not os.access(folder, os.W_OK):
-        yield Finding(Level.FAIL, "disk", f"{folder} cannot be written", f"chown -R relay {folder}")
+        yield Finding(Level.FAIL, "disk", f"{folder} cannot be written", f"chown -R relay {_word(folder)}")
     free = shutil.disk_usage(folder).free
     level = Level.FAIL if free < _LEAST_FREE else Level.WARN if free < _LITTLE_FREE else Level.OK
     yield Finding(
@@ -208,7 +208,16 @@ def _mend_access(path: Path) -> str:
     """Return what lets this user read a database; one that may enter its folder is taken for relay's own."""
     if os.geteuid() != 0 and not os.access(path.parent, os.W_OK | os.X_OK):
         return "sudo relay doctor"
-    return f"chown --reference={path.parent} {path} && chmod 600 {path}"
+    return f"{_chown(path)} && chmod 600 {_word(path)}"
+
+
+def _chown(path: Path) -> str:
+    return f"chown --reference={_word(path.parent)} {_word(path)}"
+
+
+def _word(path: Path | None) -> str:
+    """Return a path as a shell takes it."""
+    return shlex.quote(str(path))
 
 
 def _database_file(path: Path, problems: list[str]) -> Iterator[Finding]:
@@ -220,7 +229,7 @@ def _database_file(path: Path, problems: list[str]) -> Iterator[Finding]:
         yield Finding(Level.OK, "database", f"{path} is sound")
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
-        yield Finding(Level.WARN, "database", f"others may read it (mode {mode:o})", f"chmod 600 {path}")
+        yield Finding(Level.WARN, "database", f"others may read it (mode {mode:o})", f"chmod 600 {_word(path)}")
     if path.stat().st_mtime > _now() + _SKEW_S:
         yield Finding(Level.WARN, "clock", "is behind the last write of the database", "timedatectl set-ntp true")
 

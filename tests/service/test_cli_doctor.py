@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,14 @@ def test_a_secret_that_is_missing_or_open_to_others_is_told(examine: Examine, co
     [(level, detail, mend)] = found["providers.getimg.api_key"]
     assert (level, mend) == ("FAIL", f"install -m 600 /dev/stdin {key}")
     assert detail == 'file "key" cannot be read: No such file or directory'
+
+
+def test_a_remedy_is_for_the_shell_whatever_a_path_holds(examine: Examine, config: Path) -> None:
+    config.write_text('[providers.getimg]\napi_key = { file = "my key" }\n')
+
+    mend = examine()[1]["providers.getimg.api_key"][0][2]
+
+    assert shlex.split(str(mend)) == ["install", "-m", "600", "/dev/stdin", str(config.parent / "my key")]
 
 
 @pytest.mark.parametrize(
