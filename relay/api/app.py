@@ -16,6 +16,7 @@ from relay.api.problems import ApiProblem, Problem
 from relay.api.server import Conversation
 from relay.core.access import Scope
 from relay.core.errors import Conflict, InvalidValue, NotFound, StoreError, TooMuch
+from relay.core.text import one_line
 
 log = structlog.get_logger("relay.api")
 
@@ -73,10 +74,10 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
     except TooMuch as error:
         return ApiProblem(Problem.TOO_MUCH, str(error), headers={"Retry-After": "5"}).response()
     except StoreError as error:
-        log.error("request.failed", method=request.method, path=request.path, error=str(error))
+        log.error("request.failed", method=request.method, path=one_line(request.path), error=str(error))
         return ApiProblem(Problem.UNAVAILABLE, str(error), headers={"Retry-After": "5"}).response()
     except Exception:
-        log.exception("request.failed", method=request.method, path=request.path)
+        log.exception("request.failed", method=request.method, path=one_line(request.path))
         return ApiProblem(Problem.INTERNAL, "the log of the daemon tells more").response()
 
 

@@ -690,6 +690,19 @@ class TestWhoMayAsk:
 
         assert (status, document["type"]) == (503, "urn:relay:problem:unavailable")
 
+    @pytest.mark.parametrize("error", [StoreError("the disk is full"), KeyError("id")])
+    async def test_what_a_terminal_would_obey_does_not_reach_the_log_by_a_path(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch, error: Exception
+    ) -> None:
+        async def failing(_: str) -> WatchView:
+            raise error
+
+        monkeypatch.setattr(api.store, "watch", failing)
+        with structlog.testing.capture_logs() as logs:
+            await api.call("GET", "/v1/watches/wat_%1b%5b2J%c2%9b%e2%80%ae")
+
+        assert [(line["event"], line["path"]) for line in logs] == [("request.failed", "/v1/watches/wat_[2J")]
+
     async def test_only_an_admin_may_exchange_the_configuration(self, guarded: Api) -> None:
         assert (await guarded.call("POST", "/v1/reload", headers=bearer(SHOP)))[0] == 403
         assert (await guarded.call("POST", "/v1/reload", headers=bearer(ROOT)))[0] == 200
