@@ -152,7 +152,7 @@ async def _post_and_settle(session: aiohttp.ClientSession, requests: list[Reques
             await answer.read()
             assert answer.status == 204
         attempt = Attempt(delivery.id, 1, Trigger.SCHEDULED, now, 0.0, VerdictKind.DELIVERED, 204)
-        await store.settle_attempt(attempt, Settlement(delivery.id, DeliveryState.DELIVERED, now, 1, None, now))
+        await store.settle_attempts([(attempt, Settlement(delivery.id, DeliveryState.DELIVERED, now, 1, None, now))])
 
     watch = Stopwatch()
     await _work(claim, post, _POSTS)

@@ -102,7 +102,7 @@ def _early_settlement() -> Iterator[None]:
         for item in message:
             made = Attempt(item.delivery.id, 1, item.delivery.trigger, now, 0.0, VerdictKind.DELIVERED)
             settled = Settlement(item.delivery.id, DeliveryState.DELIVERED, now, 1, None, now)
-            await self._store.settle_attempt(made, settled)
+            await self._store.settle_attempts([(made, settled)])
         await attempt(self, message, outlet)
         return [], None
 

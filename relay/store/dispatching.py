@@ -56,10 +56,6 @@ class SqliteDispatching(Part):
 
         return await self._writer.commit(write)
 
-    async def settle_attempt(self, attempt: Attempt, settlement: Settlement) -> None:
-        """See Dispatching."""
-        await self.settle_attempts([(attempt, settlement)])
-
     async def settle_attempts(
         self,
         settled: Sequence[tuple[Attempt, Settlement]],

@@ -462,9 +462,9 @@ class TestChanging:
         _, page = await api.call("GET", f"/v1/deliveries?state=pending&watch={watch['id']}")
         (item,) = page["items"]  # type: ignore[misc]
         now = api.clock.now()
-        await api.store.settle_attempt(
-            Attempt(item["id"], 1, Trigger.SCHEDULED, now, 0.5, VerdictKind.REFUSED, 410, "gone"),
-            Settlement(item["id"], DeliveryState.EXHAUSTED, now, 1, "gone", now),
+        attempt = Attempt(item["id"], 1, Trigger.SCHEDULED, now, 0.5, VerdictKind.REFUSED, 410, "gone")
+        await api.store.settle_attempts(
+            [(attempt, Settlement(item["id"], DeliveryState.EXHAUSTED, now, 1, "gone", now))]
         )
 
         _, shown = await api.call("GET", f"/v1/deliveries/{item['id']}")
@@ -496,9 +496,9 @@ class TestSurroundings:
         await api.end(str(watch["id"]), Observation(Status.COMPLETED, "done"))
         (view,) = await api.store.deliveries(DeliveryFilter(), before=None, limit=9)
         now = api.clock.now()
-        await api.store.settle_attempt(
-            Attempt(view.delivery.id, 1, Trigger.SCHEDULED, now, 0.5, VerdictKind.RETRY, 500, "no"),
-            Settlement(view.delivery.id, DeliveryState.EXHAUSTED, now, 1, "no", now),
+        attempt = Attempt(view.delivery.id, 1, Trigger.SCHEDULED, now, 0.5, VerdictKind.RETRY, 500, "no")
+        await api.store.settle_attempts(
+            [(attempt, Settlement(view.delivery.id, DeliveryState.EXHAUSTED, now, 1, "no", now))]
         )
         wanted = {"since": "2h", "destination": "callback", "status": ["completed"], "rate": "5/s"}
 

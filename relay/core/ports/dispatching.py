@@ -63,21 +63,18 @@ class Dispatching(Protocol):
         """
         ...
 
-    async def settle_attempt(self, attempt: Attempt, settlement: Settlement) -> None:
-        """Write an attempt and what it made of its delivery, and release the lease."""
-        ...
-
     async def settle_attempts(
         self,
         settled: Sequence[tuple[Attempt, Settlement]],
         finding: Finding | Answered | None = None,
         news: Sequence[News] = (),
     ) -> Change | None:
-        """Do the same for all deliveries that one message told of, with what follows: all of it or nothing.
+        """Write an attempt for each delivery that one message told of, with what follows: all of it or nothing.
 
-        What was found of the destination changes how it is, may hold or drop its
-        other deliveries, and may be an event for operators; the change is
-        returned.  A delivery that is tried again is held where its lane is.
+        Each delivery is what the attempt made of it, and its lease is released; one
+        that is tried again is held where its lane is.  What was found of the
+        destination changes how it is, may hold or drop its other deliveries, and
+        may be an event for operators; the change is returned.
         """
         ...
 

@@ -35,8 +35,8 @@ class TestResending:
         await ended(store)
         (outgoing,) = await claim(store)
         delivery_id = outgoing.delivery.id
-        await store.settle_attempt(
-            attempt(delivery_id, VerdictKind.REFUSED), final(delivery_id, DeliveryState.EXHAUSTED)
+        await store.settle_attempts(
+            [(attempt(delivery_id, VerdictKind.REFUSED), final(delivery_id, DeliveryState.EXHAUSTED))]
         )
 
         await store.resend(delivery_id, NOW + 500)
@@ -50,7 +50,7 @@ class TestResending:
     async def test_a_resend_of_a_waiting_delivery_keeps_its_budget(self, store: Store) -> None:
         await ended(store)
         (outgoing,) = await claim(store)
-        await store.settle_attempt(attempt(outgoing.delivery.id), pending(outgoing.delivery.id, NOW + 9999))
+        await store.settle_attempts([(attempt(outgoing.delivery.id), pending(outgoing.delivery.id, NOW + 9999))])
 
         await store.resend(outgoing.delivery.id, NOW + 500)
 
@@ -98,7 +98,7 @@ class TestResendingMany:
         await ended(store, number, **changes)
         (outgoing,) = await claim(store)
         delivery_id = outgoing.delivery.id
-        await store.settle_attempt(attempt(delivery_id), final(delivery_id, DeliveryState.EXHAUSTED))
+        await store.settle_attempts([(attempt(delivery_id), final(delivery_id, DeliveryState.EXHAUSTED))])
         return delivery_id
 
     async def resend(self, store: Store, wanted: DeliveryFilter, *, dry_run: bool = False) -> int:

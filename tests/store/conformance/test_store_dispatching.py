@@ -26,11 +26,11 @@ class TestClaiming:
             await ended(store, number, targets=(OPS,))
         head, settled, later, manual = ours = await claim(store, limit=4)
         await ended(store, 8)
-        await store.settle_attempt(
-            attempt(settled.delivery.id, VerdictKind.DELIVERED), final(settled.delivery.id, DeliveryState.DELIVERED)
+        await store.settle_attempts(
+            [(attempt(settled.delivery.id, VerdictKind.DELIVERED), final(settled.delivery.id, DeliveryState.DELIVERED))]
         )
-        await store.settle_attempt(attempt(later.delivery.id), pending(later.delivery.id, NOW + 500))
-        await store.settle_attempt(attempt(manual.delivery.id), pending(manual.delivery.id, NOW + 500))
+        await store.settle_attempts([(attempt(later.delivery.id), pending(later.delivery.id, NOW + 500))])
+        await store.settle_attempts([(attempt(manual.delivery.id), pending(manual.delivery.id, NOW + 500))])
         await store.resend(manual.delivery.id, NOW + 90)
 
         company = await store.claim_company(head.delivery, NOW + 100, until=NOW + 130, limit=2)
@@ -57,7 +57,7 @@ class TestClaiming:
         first, second = await ended(store, 1), await ended(store, 2)
         for item in await claim(store):
             due = NOW + (200 if item.delivery.watch_id == first.id else 150)
-            await store.settle_attempt(attempt(item.delivery.id), pending(item.delivery.id, due))
+            await store.settle_attempts([(attempt(item.delivery.id), pending(item.delivery.id, due))])
 
         claimed = await claim(store, NOW + 300, limit=1)
 
@@ -83,7 +83,7 @@ class TestClaiming:
         await ended(store, 4, targets=(OPS,))
         for item in await claim(store):
             at = NOW + 110 if item.delivery.target == OPS else NOW + 105
-            await store.settle_attempt(attempt(item.delivery.id), pending(item.delivery.id, at))
+            await store.settle_attempts([(attempt(item.delivery.id), pending(item.delivery.id, at))])
 
         claimed = await claim(store, NOW + 200, retries=1, per_lane=2, busy={HOOK.lane: 2})
 
@@ -93,7 +93,7 @@ class TestClaiming:
         for number in range(1, 5):
             await ended(store, number)
         for item in await claim(store):
-            await store.settle_attempt(attempt(item.delivery.id), pending(item.delivery.id))
+            await store.settle_attempts([(attempt(item.delivery.id), pending(item.delivery.id))])
         await ended(store, 5)
 
         claimed = await claim(store, NOW + 200, retries=1)
@@ -138,7 +138,7 @@ class TestSettling:
         (outgoing,) = await claim(store)
         tried = attempt(outgoing.delivery.id)
 
-        await store.settle_attempt(tried, pending(outgoing.delivery.id))
+        await store.settle_attempts([(tried, pending(outgoing.delivery.id))])
 
         view = await store.delivery(outgoing.delivery.id)
         assert view.attempts == (tried,)
@@ -155,13 +155,12 @@ class TestSettling:
         (outgoing,) = await claim(store)
         delivery_id = outgoing.delivery.id
 
-        await store.settle_attempt(attempt(delivery_id), replace(pending(delivery_id), tries=0, spared=1))
+        await store.settle_attempts([(attempt(delivery_id), replace(pending(delivery_id), tries=0, spared=1))])
         (again,) = await claim(store, NOW + 105)
         assert (again.delivery.tries, again.delivery.spared) == (0, 1)
 
-        await store.settle_attempt(
-            attempt(delivery_id, VerdictKind.REFUSED), replace(final(delivery_id, DeliveryState.EXHAUSTED), spared=1)
-        )
+        given_up = replace(final(delivery_id, DeliveryState.EXHAUSTED), spared=1)
+        await store.settle_attempts([(attempt(delivery_id, VerdictKind.REFUSED), given_up)])
         await store.resend(delivery_id, NOW + 500)
         assert (await store.delivery(delivery_id)).delivery.spared == 0
 
@@ -170,8 +169,8 @@ class TestSettling:
         (outgoing,) = await claim(store)
         delivery_id = outgoing.delivery.id
 
-        await store.settle_attempt(
-            attempt(delivery_id, VerdictKind.DELIVERED), final(delivery_id, DeliveryState.DELIVERED)
+        await store.settle_attempts(
+            [(attempt(delivery_id, VerdictKind.DELIVERED), final(delivery_id, DeliveryState.DELIVERED))]
         )
 
         assert await claim(store, NOW + 9999) == []
@@ -181,7 +180,7 @@ class TestSettling:
     async def test_what_is_put_off_spends_neither_a_try_nor_its_time(self, store: Store) -> None:
         await ended(store)
         (first,) = await claim(store)
-        await store.settle_attempt(attempt(first.delivery.id), pending(first.delivery.id, NOW + 160))
+        await store.settle_attempts([(attempt(first.delivery.id), pending(first.delivery.id, NOW + 160))])
         (claimed,) = await claim(store, NOW + 160)
 
         await store.postpone({claimed.delivery.id: NOW + 9160}, NOW + 160)
@@ -203,9 +202,9 @@ class TestSettling:
             final_at = NOW + 101 if state.final else None
             return attempt, Settlement(sent.delivery.id, state, NOW + 105, 1, None, final_at)
 
-        await store.settle_attempt(*settled(1, VerdictKind.REFUSED, DeliveryState.EXHAUSTED))
-        await store.settle_attempt(*settled(2, VerdictKind.DELIVERED, DeliveryState.DELIVERED))
-        await store.settle_attempt(*settled(3, VerdictKind.RETRY, DeliveryState.PENDING))
+        await store.settle_attempts([settled(1, VerdictKind.REFUSED, DeliveryState.EXHAUSTED)])
+        await store.settle_attempts([settled(2, VerdictKind.DELIVERED, DeliveryState.DELIVERED)])
+        await store.settle_attempts([settled(3, VerdictKind.RETRY, DeliveryState.PENDING)])
 
         view = await store.delivery(sent.delivery.id)
         assert view.delivery.state is DeliveryState.DELIVERED

@@ -27,8 +27,8 @@ class TestKeepingHouse:
         assert (await store.delivery(delivery_id)).event_type == "provider.unreachable"
         await store.prune(ended_before=NOW + 500, limit=9)
         assert (await store.delivery(delivery_id)).delivery.state is DeliveryState.PENDING
-        await store.settle_attempt(
-            attempt(delivery_id, VerdictKind.DELIVERED), final(delivery_id, DeliveryState.DELIVERED)
+        await store.settle_attempts(
+            [(attempt(delivery_id, VerdictKind.DELIVERED), final(delivery_id, DeliveryState.DELIVERED))]
         )
         await store.prune(ended_before=NOW + 500, limit=9)
         with pytest.raises(NotFound):
@@ -56,7 +56,9 @@ class TestKeepingHouse:
         await store.prune(ended_before=NOW + 500, limit=9)
         assert set(await store.lanes()) == {HOOK.lane, OPS.lane}
         (outgoing,) = await claim(store)
-        await store.settle_attempt(attempt(outgoing.delivery.id), final(outgoing.delivery.id, DeliveryState.EXHAUSTED))
+        await store.settle_attempts(
+            [(attempt(outgoing.delivery.id), final(outgoing.delivery.id, DeliveryState.EXHAUSTED))]
+        )
         await store.prune(ended_before=NOW + 100, limit=9)
         assert set(await store.lanes()) == {HOOK.lane, OPS.lane}
         await store.prune(ended_before=NOW + 500, limit=9)

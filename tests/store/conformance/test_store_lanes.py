@@ -61,7 +61,7 @@ class TestHealth:
         (outgoing,) = await claim(store)
         await outage(store)
 
-        await store.settle_attempt(attempt(outgoing.delivery.id), pending(outgoing.delivery.id))
+        await store.settle_attempts([(attempt(outgoing.delivery.id), pending(outgoing.delivery.id))])
 
         assert (await store.delivery(outgoing.delivery.id)).delivery.state is DeliveryState.HELD
 
@@ -87,8 +87,8 @@ class TestHealth:
         claimed = await claim(store, back + 5, limit=8)
         assert {item.delivery.retry_from for item in claimed} <= {back + second for second in range(4)}
         for item in claimed:
-            await store.settle_attempt(
-                attempt(item.delivery.id, VerdictKind.DELIVERED), final(item.delivery.id, DeliveryState.DELIVERED)
+            await store.settle_attempts(
+                [(attempt(item.delivery.id, VerdictKind.DELIVERED), final(item.delivery.id, DeliveryState.DELIVERED))]
             )
         assert await let_go(store, back + 6) == 5
         assert await store.lanes() == {}
@@ -96,7 +96,7 @@ class TestHealth:
     async def test_after_an_outage_the_time_of_a_delivery_begins_anew_and_its_gaps_go_on(self, store: Store) -> None:
         await ended(store)
         (tried,) = await claim(store)
-        await store.settle_attempt(attempt(tried.delivery.id), pending(tried.delivery.id))
+        await store.settle_attempts([(attempt(tried.delivery.id), pending(tried.delivery.id))])
         await outage(store)
         await store.settle_attempts([], failing(Sign.WORKS, NOW + 200))
 

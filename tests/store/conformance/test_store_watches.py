@@ -169,8 +169,8 @@ class TestRemoving:
         watch = await ended(store)
         (outgoing,) = await claim(store)
         delivery_id = outgoing.delivery.id
-        await store.settle_attempt(
-            attempt(delivery_id, VerdictKind.DELIVERED), final(delivery_id, DeliveryState.DELIVERED)
+        await store.settle_attempts(
+            [(attempt(delivery_id, VerdictKind.DELIVERED), final(delivery_id, DeliveryState.DELIVERED))]
         )
 
         await store.remove_watch(watch.id)
