@@ -1,6 +1,5 @@
 """The values that the configuration may hold: how each is written, checked by itself, and parsed."""
 
-import math
 import re
 from dataclasses import dataclass
 from datetime import time
@@ -30,7 +29,7 @@ def _text(value: object, example: str) -> str:
 
 def _duration(value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        shown = f"{value}s" if math.isfinite(value) and 0 <= value < LONGEST_S else "30s"
+        shown = f"{value}s" if 0 <= value < LONGEST_S else "30s"
         raise ValueError(f'a duration needs a unit; write "{shown}"')  # noqa: TRY004  pydantic's protocol
     seconds = parse_duration(_text(value, "30s"))
     if seconds > LONGEST_S:

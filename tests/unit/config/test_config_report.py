@@ -117,6 +117,7 @@ def test_a_slip_is_answered_with_what_was_meant(report, text, message, hint):
         (f'[retention]\nwatches = "{"9" * 400}s"', "watches", "is longer than a hundred years"),
         ("[retention]\nwatches = true", "watches", 'must be text, as in "30s"'),
         ("[retention]\nwatches = inf", "watches", 'a duration needs a unit; write "30s"'),
+        (f"[retention]\nwatches = {'9' * 400}", "watches", 'a duration needs a unit; write "30s"'),
         ('[callbacks]\nallow_networks = ["127.0.0.1/33"]', '"127.0.0.1/33"', "does not appear to be an IPv4 or IPv6"),
         ('[callbacks]\nallow_http = "yes"', "allow_http", "should be a valid boolean"),
         ('[providers.getimg]\nrate = "fast"', "rate", '"fast" is not a rate'),
