@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from relay.diagnostics import Path as KeyPath
 
 _WITH_URLS = frozenset({"destinations", "heartbeat"})
 _HIDDEN = '"***"'
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def settings_in_force(
     found = list(_settings(sources, ConfigTable.model_validate(sources.data), sources.data, ()))
     for name, provider in config.providers.items():
         origin, settings = inherited(provider)
-        table = _dotted(("providers", name, ""))
+        table = f"{_dotted(('providers', name))}."
         own = [number for number, setting in enumerate(found) if setting.key.startswith(table)]
         given = {found[number].key for number in own}
         brought = (Setting(table + key, toml(value), origin) for key, value in settings.items())
@@ -77,7 +79,11 @@ def _settings(source: Sources, table: Table, written: Mapping[str, Any], path: K
 
 
 def _dotted(path: KeyPath) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{_key(part)}" for part in path).removeprefix(".")
+
+
+def _key(name: str) -> str:
+    return name if _BARE.fullmatch(name) else toml(name)
 
 
 def _shown(name: str, value: object, path: KeyPath) -> str:
@@ -88,7 +94,7 @@ def _shown(name: str, value: object, path: KeyPath) -> str:
 def toml(value: object) -> str:
     """Return a value as it would stand in a file."""
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {toml(part)}" for key, part in value.items()) + " }"
+        return "{ " + ", ".join(f"{_key(key)} = {toml(part)}" for key, part in value.items()) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(map(toml, value)) + "]"
     return json.dumps(value, ensure_ascii=False)

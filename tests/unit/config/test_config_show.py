@@ -68,3 +68,32 @@ to = ["hook"]
         "retention.watches": ('"90d"', "default"),
         "heartbeat.every": ('"1m"', "default"),
     }
+
+
+def test_a_key_is_shown_as_it_would_stand_in_a_file(tmp_path):
+    """One that TOML takes in quotes only has them, and a provider keeps its settings to itself."""
+    path = tmp_path / "config.toml"
+    path.write_text("""\
+[providers."a.b"]
+preset = "getimg"
+[providers.a]
+preset = "getimg"
+[destinations.hook]
+type = "callback"
+url = "https://x.test/"
+[[routes]]
+match = { metadata = { "a b" = "c" } }
+to = ["hook"]
+""")
+
+    shown = settings_in_force(
+        load(path, presets=("getimg",), env={}), env={}, inherited=lambda _: ("preset getimg", {"rate": "1/s"})
+    )
+
+    assert [setting.key for setting in shown if setting.key.startswith("providers.")] == [
+        'providers."a.b".preset',
+        'providers."a.b".rate',
+        "providers.a.preset",
+        "providers.a.rate",
+    ]
+    assert {setting.value for setting in shown if setting.key == "routes[0].match.metadata"} == {'{ "a b" = "c" }'}
