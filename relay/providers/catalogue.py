@@ -29,7 +29,7 @@ def load_preset(name: str) -> ProviderSpec:
     """Return the preset of this name; raises KeyError where there is none."""
     if name not in preset_names():
         raise KeyError(name)
-    return parse((files(__package__) / "presets" / f"{name}.toml").read_text(), f"{name}.toml")
+    return parse((files(__package__) / "presets" / f"{name}.toml").read_text("utf-8"), f"{name}.toml")
 
 
 def load_file(path: Path) -> ProviderSpec:
@@ -37,7 +37,7 @@ def load_file(path: Path) -> ProviderSpec:
     try:
         if path.stat().st_size > _LARGEST_FILE:
             raise SpecInvalid(f"{path}: is larger than {_LARGEST_FILE // 1024} KiB")
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise SpecInvalid(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

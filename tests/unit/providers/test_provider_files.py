@@ -146,3 +146,13 @@ def test_a_sketch_of_an_api_with_symbols_in_its_name_and_keys_can_be_read() -> N
     assert spec.title == "Films \U0001f3ac"
     assert spec.status.path is not None
     assert spec.status.path.find({"\U0001f3ac": {"status": "done"}}) == "done"
+
+
+def test_a_file_is_utf_8_with_or_without_a_byte_order_mark(tmp_path: Path) -> None:
+    """Editors on Windows put one, and the configuration may have one too."""
+    path = tmp_path / "small.toml"
+    text = SMALL.replace("Small", "Gr\u00f6\u00dfe")
+
+    for data in (text.encode(), b"\xef\xbb\xbf" + text.encode()):
+        path.write_bytes(data)
+        assert load_file(path).title == "Gr\u00f6\u00dfe"
