@@ -17,7 +17,7 @@ from relay.experience import Experience
 TYPICAL_S = 60.0
 """What is said of the duration of every shape's jobs before any was seen, right or wrong."""
 
-_PROVIDER = "bench"
+PROVIDER = "bench"
 _MEAN_SPREAD = 0.5
 
 
@@ -40,7 +40,7 @@ class Terms:
 def history(shape: Shape, seed: int, terms: Terms) -> Iterator[Experience]:
     """Yield what was learned after 0, 1, 2 ... jobs; one object, which goes on learning."""
     random = Random(f"{shape.name}/{seed}")
-    experience = Experience(_PROVIDER, TYPICAL_S)
+    experience = Experience(PROVIDER, TYPICAL_S)
     experience.contention = terms.contention
     jobs = 0
     while True:
@@ -63,27 +63,29 @@ def watch_job(job: Drawn, experience: Experience, following: Following, random: 
         hint_s=None,
         sample=random.random(),
     )
-    watch = Watch("wat", _PROVIDER, Job("job"), Status.QUEUED, created_at=0.0, deadline=math.inf, next_poll_at=first)
+    watch = Watch("wat", PROVIDER, Job("job"), Status.QUEUED, created_at=0.0, deadline=math.inf, next_poll_at=first)
     polls = 0
     while True:
         now, polls = watch.next_poll_at, polls + 1
-        seen = _answer(job, now)
+        seen = answered(job, now)
         taught = lessons(watch, seen, experience, now)
         transition = decide(watch, seen, following, experience, now=now, sample=random.random())
         experience.learn(taught, saved=True)
         if isinstance(transition, End):
             break
-        watch = _continued(watch, transition)
+        watch = continued(watch, transition)
     return Outcome(now - job.ends_at_s, polls)
 
 
-def _answer(job: Drawn, now: float) -> Observation:
+def answered(job: Drawn, now: float) -> Observation:
+    """Return what a provider says of a job at an age of `now` seconds."""
     if now >= job.ends_at_s:
         return Observation(Status.COMPLETED, model=job.model)
     return Observation(Status.RUNNING if now >= job.runs_at_s else Status.QUEUED, model=job.model)
 
 
-def _continued(watch: Watch, transition: Continue) -> Watch:
+def continued(watch: Watch, transition: Continue) -> Watch:
+    """Return a watch after a poll that did not end it."""
     return replace(
         watch,
         status=transition.status,

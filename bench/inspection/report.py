@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from bench.inspection.crowd import JOBS_PER_S, POLLS_PER_S, Crowd
 from bench.inspection.figures import EQUAL_MARKS, LAG_MARKS, MARKS, WANTED_LAGS_S, Figures, Series
 from bench.inspection.speed import Speed
 
@@ -61,7 +62,7 @@ def _without_queue(figures: Iterable[Figures]) -> list[Figures]:
     return [shape for shape in figures if shape.name != "queue"]
 
 
-def tables(figures: Sequence[Figures], speed: Speed) -> str:
+def tables(figures: Sequence[Figures], crowds: Sequence[Crowd], speed: Speed) -> str:
     """Return all tables, in Markdown."""
     changing = [shape for shape in figures if shape.recovery is not None]
     sections = [
@@ -77,6 +78,7 @@ def tables(figures: Sequence[Figures], speed: Speed) -> str:
                 [(shape.title, str(shape.recovery), str(shape.worst_recovery or "-")) for shape in changing],
             ),
         ),
+        ("Many jobs under one rate", _crowds(crowds)),
         (
             "Speed, on the machine that wrote this",
             f"{speed.decisions_per_s:,.0f} decisions per second, {speed.belief_us:,.0f} microseconds to form a belief.",
@@ -141,6 +143,23 @@ def _lags(figures: Sequence[Figures]) -> str:
     ]
     heads = (f"{wanted:.0f} s, {_number(mark)}" for wanted in WANTED_LAGS_S for mark in LAG_MARKS)
     return _table(("durations", *heads), rows)
+
+
+def _crowds(crowds: Sequence[Crowd]) -> str:
+    how = (
+        f"Lag where {JOBS_PER_S:g} jobs a second share {POLLS_PER_S:g} polls a second, on average and of 19 in 20 at most."
+        "\nTaking turns spends the same polls, and is the best that can be done where jobs end at any age alike."
+    )
+    rows = [
+        (
+            crowd.title,
+            f"{crowd.turns_s:.1f} s, {crowd.turns_p95_s:.0f} s",
+            f"{crowd.need_s:.1f} s, {crowd.need_p95_s:.0f} s",
+            f"{crowd.need_s / crowd.turns_s:.2f}",
+        )
+        for crowd in crowds
+    ]
+    return f"{how}\n\n{_table(('durations', 'all in turn', 'relay', 'ratio'), rows)}"
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 
 import pytest
 
+from bench.inspection.crowd import gather
 from bench.inspection.exact import Outcome, at, backing_off, best_interval, every, optimum, outcome, solve
 from bench.inspection.figures import Extent, measure
 from bench.inspection.replay import Terms, history, learned, watch_job
@@ -111,3 +112,21 @@ def test_the_figures_come_from_their_seeds_alone() -> None:
     once, again = measure(extent, 2, names), measure(extent, 1, names)
     assert once == again
     assert all(shape.ratio[20] < shape.ratio[0] for shape in once)
+
+
+def test_jobs_without_memory_share_a_budget_as_well_as_by_turns_and_those_as_the_closed_form_says() -> None:
+    """2 jobs a second at 5 polls: 2 * (60 + L) of them live, each looked at every d = 0.4 * (60 + L) seconds.
+
+    The lag is d / (1 - exp(-d/60)) - 60, which holds for L = 16.6 s.
+    """
+    crowd = gather(SHAPES["exponential"])
+
+    assert crowd.turns_s == pytest.approx(16.6, rel=0.05)
+    assert crowd.need_s == pytest.approx(crowd.turns_s, rel=0.05)
+
+
+def test_jobs_that_take_about_as_long_share_a_budget_far_better_than_by_turns() -> None:
+    crowd = gather(SHAPES["long"])
+
+    assert crowd.need_s < 0.5 * crowd.turns_s
+    assert crowd.need_p95_s < 0.5 * crowd.turns_p95_s
