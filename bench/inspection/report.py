@@ -147,8 +147,9 @@ def _lags(figures: Sequence[Figures]) -> str:
 
 def _crowds(crowds: Sequence[Crowd]) -> str:
     how = (
-        f"Lag where {JOBS_PER_S:g} jobs a second share {POLLS_PER_S:g} polls a second, on average and of 19 in 20 at most."
-        "\nTaking turns spends the same polls, and is the best that can be done where jobs end at any age alike."
+        f"Lag where {JOBS_PER_S:g} jobs a second share {POLLS_PER_S:g} polls a second: "
+        "on average, and of 19 in 20 at most.\n"
+        "Taking turns spends the same polls, and is the best that can be done where jobs end at any age alike."
     )
     rows = [
         (
