@@ -18,6 +18,7 @@ from relay.cli import output
 from relay.cli.client import ApiError, Client, Unreachable, watch_path
 from relay.cli.demo_view import Progress, progress_view
 from relay.cli.exit_codes import ExitCode
+from relay.config.sources import PREFIX
 from relay.core.signing import SigningSecret
 from relay.simulator import Behaviour, Received, Receiver, Scenario, Simulator
 
@@ -182,7 +183,7 @@ async def _daemon(folder: Path) -> AsyncIterator[str]:
         "serve",
         "--config",
         str(folder / "config.toml"),
-        env={**os.environ, "RELAY_DEMO_KEY": "demo-key", "STATE_DIRECTORY": str(folder)},
+        env=_environment(folder),
         stdout=log,
         stderr=log,
     )
@@ -198,6 +199,13 @@ async def _daemon(folder: Path) -> AsyncIterator[str]:
                 process.kill()
                 await process.wait()
         log.close()
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Return an environment without the settings in it: they may name the database of a relay that is no demo."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    places = dict.fromkeys(("STATE_DIRECTORY", "RUNTIME_DIRECTORY"), str(folder))
+    return {**kept, **places, "RELAY_DEMO_KEY": "demo-key"}
 
 
 async def _address(folder: Path, process: asyncio.subprocess.Process) -> str:

@@ -1,12 +1,25 @@
 """`relay demo`, as the README promises it."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 
-def test_the_demo_shows_every_outcome_and_ends_well() -> None:
+def test_the_demo_shows_every_outcome_ends_well_and_leaves_alone_what_is_configured(tmp_path: Path) -> None:
+    settings = {
+        "RELAY__STORE__URL": f"sqlite:///{tmp_path}/relay.db",
+        "RELAY__SERVER__LISTEN": "0.0.0.0:8377",
+        "RUNTIME_DIRECTORY": str(tmp_path),
+    }
+
     done = subprocess.run(
-        [sys.executable, "-m", "relay", "demo"], capture_output=True, text=True, timeout=40, check=False
+        [sys.executable, "-m", "relay", "demo"],
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -15,3 +28,4 @@ def test_the_demo_shows_every_outcome_and_ends_well() -> None:
     assert "NOT VERIFIED" not in done.stdout
     for outcome in ("job.completed", "job.failed", "job.cancelled", "Slack messages:", "Discord messages:"):
         assert outcome in done.stdout
+    assert list(tmp_path.iterdir()) == []
