@@ -78,8 +78,9 @@ class SqliteWatches(Part):
         for row in await self._read("targets_of_watches", ids=wanted):
             targets[row["watch_id"]].append(rows.target(row))
         events: dict[str, Event] = {}
-        if any(watch.status.terminal for watch in watches):
-            events = {row["watch_id"]: rows.event(row) for row in await self._read("outcomes_of_watches", ids=wanted)}
+        if ended := [watch.id for watch in watches if watch.status.terminal]:  # others may have ended meanwhile
+            found = await self._read("outcomes_of_watches", ids=rows.text(ended))
+            events = {row["watch_id"]: rows.event(row) for row in found}
         return [WatchView(watch, tuple(targets[watch.id]), events.get(watch.id)) for watch in watches]
 
     async def remove_watch(self, watch_id: str) -> None:

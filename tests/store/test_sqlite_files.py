@@ -9,8 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from support.stored import NOW, added, ended, ending, new
 
 from relay.core.errors import StoreError, StoreUnusable, TooMuch
+from relay.core.observation import Status
 from relay.core.ports import DeliveryFilter, WatchFilter
 from relay.core.standing import Standing
 from relay.store import open_sqlite, rows
@@ -18,7 +20,7 @@ from relay.store.connection import within
 from relay.store.durations import write_lessons
 from relay.store.opening import connect, open_writer
 from relay.store.sql import queries, schema_steps
-from relay.store.writer import Transaction, Writer
+from relay.store.writer import Row, Transaction, Writer
 
 
 async def test_a_second_daemon_on_one_file_is_refused(tmp_path: Path) -> None:
@@ -33,6 +35,26 @@ async def test_a_second_daemon_on_one_file_is_refused(tmp_path: Path) -> None:
 async def test_the_database_is_for_its_owner_only(tmp_path: Path) -> None:
     async with open_sqlite(tmp_path / "relay.db"):
         assert stat.S_IMODE((tmp_path / "relay.db").stat().st_mode) == 0o600
+
+
+async def test_a_watch_that_ends_while_a_list_is_read_is_listed_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_sqlite(tmp_path / "relay.db") as store:
+        await ended(store, 1)
+        (live,) = await added(store, new(2))
+        read = store._read
+
+        async def late(name: str, /, **params: object) -> list[Row]:
+            if name == "outcomes_of_watches":
+                await store.finalize_watch(ending(live), NOW + 50)
+            return await read(name, **params)
+
+        monkeypatch.setattr(store, "_read", late)
+        views = {view.watch.id: view for view in await store.watches(WatchFilter(), before=None, limit=9)}
+
+        assert (views[live.id].watch.status, views[live.id].event) == (Status.QUEUED, None)
+        assert sum(view.event is not None for view in views.values()) == 1
 
 
 async def test_the_folder_is_made_when_absent(tmp_path: Path) -> None:
