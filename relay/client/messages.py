@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
 
-BATCH = 1000
-"""How many jobs one request can hand over."""
+BATCH, BATCH_BYTES = 1000, 2 * 1024 * 1024
+"""How many jobs, and bytes of them, one request hands over: the API takes as many jobs, and twice the bytes."""
 LONG_POLL_S = 30.0
 ANSWER_S = 15.0
 """How long an answer may take beyond what it is asked to be held for."""
@@ -138,9 +138,17 @@ def stream_path(types: Iterable[str], provider: str | None, watch: str | None, s
 
 def batches(jobs: Iterable[Mapping[str, Any]]) -> Iterator[Request]:
     """Yield the requests that hand over jobs, each as `add` takes it by keyword."""
-    found = [adding(**{**_NO_JOB, **job}) for job in jobs]
-    for start in range(0, len(found), BATCH):
-        yield Request("POST", "/v1/watches/batch", {"watches": found[start : start + BATCH]})
+    batch: list[Mapping[str, Any]] = []
+    length = 0
+    for wanted in [adding(**{**_NO_JOB, **job}) for job in jobs]:
+        size = len(json.dumps(wanted))
+        if len(batch) == BATCH or (batch and length + size > BATCH_BYTES):
+            yield Request("POST", "/v1/watches/batch", {"watches": batch})
+            batch, length = [], 0
+        batch.append(wanted)
+        length += size
+    if batch:
+        yield Request("POST", "/v1/watches/batch", {"watches": batch})
 
 
 _NO_JOB: Mapping[str, Any] = {

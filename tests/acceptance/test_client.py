@@ -43,6 +43,17 @@ async def test_many_jobs_are_handed_over_with_a_result_for_each(world: World, re
     assert results[-1].status == 422  # type: ignore[union-attr]
 
 
+async def test_many_jobs_of_much_text_are_handed_over_as_well(world: World, relay: RelayProcess) -> None:
+    """Each character is six bytes in JSON that keeps to ASCII: all together are more than the API takes at once."""
+    world.simulator.jobs.default = LONG
+    metadata = {str(number): "猫" * 950 for number in range(10)}
+    jobs = [{"provider": "getimg", "job_id": f"req-{number}", "metadata": metadata} for number in range(80)]
+
+    results = await asyncio.to_thread(Client(relay.url).add_many, jobs)
+
+    assert [type(result) for result in results] == [Added] * 80
+
+
 async def test_a_wait_that_takes_too_long_ends(world: World, relay: RelayProcess) -> None:
     world.simulator.add_job("getimg", "req-1", LONG)
     async with AsyncClient(relay.url) as client:
