@@ -28,9 +28,9 @@ from relay.destinations import (
     named_target,
     slack_template,
 )
-from relay.dispatcher import Digests, Outlet, compose, send
 from relay.inquiry import Account
 from relay.log import SecretMask
+from relay.outlet import Digests, Outlet
 from relay.poller import Poller
 from relay.providers import blueprint
 from relay.settings import following
@@ -131,7 +131,7 @@ async def _greet(target: Target, resolve: Callable[[Target], Outlet | None], clo
         return Verdict(VerdictKind.REFUSED, "the destination is not configured")
     event = greeting_event(target.key, now)
     delivery = first_delivery(event, target, now)
-    _, verdict = await send(outlet, compose(outlet, [Outgoing(delivery, event)], now), clock)
+    _, verdict = await outlet.send(outlet.request([Outgoing(delivery, event)], now), clock)
     return verdict
 
 

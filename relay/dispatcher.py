@@ -4,32 +4,28 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import structlog
 
 from relay.chats import Chats
 from relay.core.condition import DOWN, FAILURES_BEFORE_HOLD, Answered, Change, Finding
-from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement, Trigger, Verdict, VerdictKind
+from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement, Verdict, VerdictKind
 from relay.core.digest import MOST_TOLD, settle_together, takes_company
-from relay.core.echo import without_echo
 from relay.core.errors import StoreError
 from relay.core.etiquette import Sign
 from relay.core.event import DESTINATION_NEWS, EXHAUSTED, exhausted_event, tells_of_deliveries
-from relay.core.http import Fault, Request, Response, TransportError
+from relay.core.http import Response
 from relay.core.instant import iso
-from relay.core.ports import Clock, Destination, Dispatching, Entropy, News, Outgoing, Transport
-from relay.core.quiet import QuietHours
+from relay.core.ports import Clock, Dispatching, Entropy, News, Outgoing
 from relay.core.retry import RetryPolicy
 from relay.core.routing import Route, operator_targets
 from relay.core.text import clean
 from relay.core.watch import Target
 from relay.metrics import Metrics
+from relay.outlet import ATTEMPT_TIMEOUT_S, Outlet
 
 log = structlog.get_logger("relay.dispatcher")
 
-ATTEMPT_TIMEOUT_S = 20.0
-MAX_RESPONSE_BYTES = 16 * 1024
 KEPT_RESPONSE_CHARACTERS = 2000
 CONCURRENCY = 256
 LANE_CONCURRENCY = 16
@@ -42,35 +38,6 @@ _LEASE_S = ATTEMPT_TIMEOUT_S + 15
 _LONGEST_WAIT_S = 30.0
 _CROWDED_WAIT_S = 0.1
 """How often the loop looks for free places where more is due than there are."""
-_SIGNS = {Fault.LOCAL: Sign.UNKNOWN, Fault.FORBIDDEN_ADDRESS: Sign.REFUSES}
-"""What a request without an answer tells of the receiver, where that is not that it was absent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Digests:
-    """How a chat is told of a storm: what writes one message about many events, and the widest window between two."""
-
-    request: Callable[[Sequence[Outgoing], float], Request]
-    widest_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Outlet:
-    """A destination, and the client that may reach it.
-
-    Without `digests` each message goes by itself, without `quiet` at any time.
-    """
-
-    destination: Destination
-    transport: Transport
-    digests: Digests | None = None
-    quiet: QuietHours | None = None
-
-    def waits_until(self, outgoing: Outgoing, now: float) -> float | None:
-        """Return when a delivery may go, where that is not now; what a person wants sent again does not wait."""
-        if self.quiet is None or outgoing.delivery.trigger is Trigger.MANUAL:
-            return None
-        return self.quiet.until(outgoing.event.type, now)
 
 
 class Dispatcher:
@@ -282,10 +249,10 @@ class Dispatcher:
         if outlet is None:
             verdict = Verdict(VerdictKind.RETRY, f'no destination "{target.name}" is configured')
         else:
-            request = compose(outlet, message, self._clock.now())
+            request = outlet.request(message, self._clock.now())
             if request.doubt is not None:
                 self._doubt(message[0].delivery, request.doubt)
-            response, verdict = await send(outlet, request, self._clock)
+            response, verdict = await outlet.send(request, self._clock)
             if target.lane in self._chats:
                 self._leave_alone(message[0].delivery, outlet, verdict)
         deliveries = [item.delivery for item in message]
@@ -417,26 +384,6 @@ def _crowded(claimed: Sequence[Outgoing], busy: Mapping[str, int], limits: Mappi
         places[lane] = limits.get(lane, FAILING_LANE_CONCURRENCY if failing else LANE_CONCURRENCY)
     fewest = {lane: places.get(lane, limits.get(lane, FAILING_LANE_CONCURRENCY)) for lane in taken}
     return {lane: number for lane, number in taken.items() if number >= fewest[lane]}
-
-
-def compose(outlet: Outlet, message: Sequence[Outgoing], now: float) -> Request:
-    """Return the request that tells of everything in `message`, made for an attempt at `now`."""
-    if len(message) > 1 and outlet.digests is not None:
-        return outlet.digests.request(message, now)
-    return outlet.destination.request(message[0].delivery, message[0].event, now)
-
-
-async def send(outlet: Outlet, request: Request, clock: Clock) -> tuple[Response | None, Verdict]:
-    """Make one attempt; return the answer, None where there is none, and what it means."""
-    try:
-        answer = await outlet.transport.send(request, timeout_s=ATTEMPT_TIMEOUT_S, max_body=MAX_RESPONSE_BYTES)
-    except TransportError as error:
-        if error.unread is None:
-            return None, Verdict(VerdictKind.RETRY, str(error), sign=_SIGNS.get(error.fault, Sign.ABSENT))
-        answer = error.unread
-    response = without_echo(answer, request)
-    verdict = outlet.destination.verdict(response, clock.now(), plain=request.plain)
-    return response, replace(verdict, reason=verdict.reason or request.doubt)
 
 
 def _name(target: Target) -> str:

@@ -22,7 +22,8 @@ from relay.core.standing import Standing, after_answer
 from relay.core.watch import Continue, End
 from relay.destinations import CallbackDestination
 from relay.destinations.digest import digest
-from relay.dispatcher import Dispatcher, Outlet
+from relay.dispatcher import Dispatcher
+from relay.outlet import Outlet
 from relay.poller import Poller
 from relay.store import SqliteStore, rows
 from relay.store.outbox import insert_deliveries, insert_event

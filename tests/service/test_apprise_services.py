@@ -21,7 +21,7 @@ from relay.core.retry import RetryPolicy
 from relay.core.sample import sample_outcome
 from relay.core.watch import Target, Watch
 from relay.destinations import AppriseDestination, apprise_template
-from relay.dispatcher import Outlet, compose, send
+from relay.outlet import Outlet
 from relay.transport import ServiceTransport, check_service
 
 NOW = 1_795_255_200.0
@@ -69,7 +69,7 @@ async def test_a_message_arrives_with_its_title_and_kind(service: Service) -> No
     outlet = Outlet(AppriseDestination(service.url, RetryPolicy()), ServiceTransport())
     outgoing = Outgoing(first_delivery(event, MAIL, NOW), event)
 
-    _, verdict = await send(outlet, compose(outlet, [outgoing], NOW), ManualClock(NOW))
+    _, verdict = await outlet.send(outlet.request([outgoing], NOW), ManualClock(NOW))
 
     [told] = service.received
     assert verdict.kind is VerdictKind.DELIVERED

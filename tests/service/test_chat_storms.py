@@ -20,8 +20,9 @@ from relay.core.ports import DeliveryFilter, DeliveryView, Ending, Outgoing, Sto
 from relay.core.retry import RetryPolicy
 from relay.core.watch import NewWatch, Target
 from relay.destinations import DiscordDestination, SlackDestination
-from relay.dispatcher import Digests, Dispatcher, Outlet
+from relay.dispatcher import Dispatcher
 from relay.metrics import Metrics
+from relay.outlet import Digests, Outlet
 from relay.store import open_sqlite
 
 OPS, TEAM, SIDE = [Target(name, name, name=name) for name in ("ops", "team", "side")]

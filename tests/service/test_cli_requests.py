@@ -19,7 +19,7 @@ from support.scripted_api import ScriptedApi, problem, scripted_api, watch_docum
 
 from relay.cli import cli, client
 from relay.cli.common import NothingMatched
-from relay.dispatcher import ATTEMPT_TIMEOUT_S
+from relay.outlet import ATTEMPT_TIMEOUT_S
 
 A, B, C = ("wat_" + letter * 26 for letter in "abc")
 

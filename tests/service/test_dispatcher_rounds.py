@@ -17,8 +17,9 @@ from relay.core.ports import DeliveryFilter, DeliveryView, Ending, Store
 from relay.core.retry import RetryPolicy
 from relay.core.watch import NewWatch, Target
 from relay.destinations import SlackDestination, slack_template
-from relay.dispatcher import LANE_CONCURRENCY, Dispatcher, Outlet
+from relay.dispatcher import LANE_CONCURRENCY, Dispatcher
 from relay.metrics import Metrics
+from relay.outlet import Outlet
 from relay.store import open_sqlite
 
 HOOK = Target("url:1", "hook.example:443", url="https://hook.example/a")

@@ -31,8 +31,9 @@ from relay.core.retry import RetryPolicy
 from relay.core.signing import SigningSecret
 from relay.core.watch import NewWatch, Target
 from relay.destinations import CallbackDestination, SlackDestination
-from relay.dispatcher import Dispatcher, Outlet
+from relay.dispatcher import Dispatcher
 from relay.metrics import Metrics
+from relay.outlet import Outlet
 from relay.store import open_sqlite
 from relay.transport import open_transport
 

@@ -19,8 +19,9 @@ from relay.core.quiet import QuietHours
 from relay.core.retry import RetryPolicy
 from relay.core.watch import NewWatch, Target
 from relay.destinations import SlackDestination
-from relay.dispatcher import Digests, Dispatcher, Outlet
+from relay.dispatcher import Dispatcher
 from relay.metrics import Metrics
+from relay.outlet import Digests, Outlet
 from relay.store import open_sqlite
 
 OPS, OTHER = (Target(name, name, name=name) for name in ("ops", "other"))

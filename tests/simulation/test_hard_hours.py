@@ -23,10 +23,11 @@ from relay.core.signing import SigningSecret
 from relay.core.watch import Following, NewWatch, Target
 from relay.daemon import mind_the_clock
 from relay.destinations import CallbackDestination
-from relay.dispatcher import Dispatcher, Outlet
+from relay.dispatcher import Dispatcher
 from relay.engine import Engine
 from relay.inquiry import Account
 from relay.metrics import Metrics
+from relay.outlet import Outlet
 from relay.poller import Poller
 from relay.store import open_sqlite
 
