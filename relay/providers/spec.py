@@ -231,8 +231,19 @@ class StatusRules(_Part):
     missing: tuple[str, ...] = ()
     rules: tuple[PresenceRule, ...] = ()
 
+    @model_validator(mode="after")
+    def _unambiguous(self) -> "StatusRules":
+        known = self.literals()
+        for literal, meaning in self._folded():
+            if known[literal] != meaning:
+                raise ValueError(f'"{literal}" stands under {meaning} and under {known[literal]}')
+        return self
+
     def literals(self) -> dict[str, Meaning]:
         """Return what each folded literal means."""
+        return dict(self._folded())
+
+    def _folded(self) -> Iterator[tuple[str, Meaning]]:
         meanings: tuple[Meaning, ...] = (
             "queued",
             "running",
@@ -242,7 +253,7 @@ class StatusRules(_Part):
             "expired",
             "missing",
         )
-        return {fold(literal): meaning for meaning in meanings for literal in getattr(self, meaning)}
+        return ((fold(literal), meaning) for meaning in meanings for literal in getattr(self, meaning))
 
 
 class OutputFields(_Part):

@@ -95,6 +95,7 @@ def test_all_mistakes_of_a_file_are_told_at_once_with_line_and_caret() -> None:
         ("[poll]", f'id_pattern = "{"(" * 1000}x{")" * 1000}"\n[poll]', "is nested too deeply"),
         ("[poll]", f'id_pattern = "x{{{"9" * 20}}}"\n[poll]', "is not a regular expression"),
         ("[poll]", '[[http]]\ncode = ["6xx"]\nmeans = "failed"\n[poll]', "neither an HTTP code nor a class"),
+        ('failed = ["broken"]', 'failed = ["broken", "Done"]', '"done" stands under completed and under failed'),
         ("title", "title =", "x.toml:2:9"),
     ],
 )
