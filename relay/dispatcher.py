@@ -2,13 +2,12 @@
 
 import asyncio
 import math
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
 from relay.chats import Chats
-from relay.core.condition import DOWN, FAILURES_BEFORE_HOLD, Answered, Change, Finding
+from relay.core.condition import DOWN, Answered, Change, Finding
 from relay.core.delivery import Attempt, Delivery, DeliveryState, Settlement, Verdict, VerdictKind
 from relay.core.digest import MOST_TOLD, settle_together, takes_company
 from relay.core.errors import StoreError
@@ -22,18 +21,12 @@ from relay.core.routing import Route, operator_targets
 from relay.core.text import clean
 from relay.core.watch import Target
 from relay.metrics import Metrics
+from relay.occupancy import FAILING_LANE_CONCURRENCY, LANE_CONCURRENCY, Occupancy
 from relay.outlet import ATTEMPT_TIMEOUT_S, Outlet
 
 log = structlog.get_logger("relay.dispatcher")
 
 KEPT_RESPONSE_CHARACTERS = 2000
-CONCURRENCY = 256
-LANE_CONCURRENCY = 16
-"""Attempts under way to one host: a hung one holds these, and no more."""
-FAILING_LANE_CONCURRENCY = 2
-"""The same, once as many attempts there in a row came to nothing as `relay.core.condition` says."""
-RETRY_CONCURRENCY = 192
-"""Attempts under way that are not the first: the other places are for news."""
 _LEASE_S = ATTEMPT_TIMEOUT_S + 15
 _LONGEST_WAIT_S = 30.0
 _CROWDED_WAIT_S = 0.1
@@ -66,13 +59,8 @@ class Dispatcher:
         self._clock = clock
         self._entropy = entropy
         self._metrics = metrics
-        self._busy: Counter[str] = Counter()
-        self._retrying = 0
+        self._occupancy = Occupancy()
         self._sending: set[str] = set()
-        self._full = False
-        """Whether there may be more to claim as soon as any place is free."""
-        self._crowded: dict[str, int] = {}
-        """The lanes of which there may be more to claim as soon as there is room, each with how many are under way."""
         self._looks_at = math.inf
         self._claimed_at = clock.now(), clock.monotonic()
         """Up to when what is due was looked for last, by both clocks."""
@@ -83,7 +71,7 @@ class Dispatcher:
     @property
     def under_way(self) -> int:
         """How many attempts have not been answered."""
-        return self._busy.total()
+        return self._occupancy.taken
 
     def adopt(
         self, resolve: Callable[[Target], Outlet | None], chats: Mapping[str, str], routes: Sequence[Route]
@@ -119,7 +107,7 @@ class Dispatcher:
         try:
             for outgoing in await self._claim():
                 attempts.create_task(self._deliver(outgoing))
-            idle_s = _CROWDED_WAIT_S if self._full or self._crowded else await self._idle_s()
+            idle_s = _CROWDED_WAIT_S if self._occupancy.crowded else await self._idle_s()
         except StoreError as error:
             self._metrics.loop_errors.labels("dispatcher").inc()
             log.error("deliveries.claim_failed", error=str(error))
@@ -140,28 +128,23 @@ class Dispatcher:
         )
 
     async def _claim(self) -> list[Outgoing]:
-        room = CONCURRENCY - self._busy.total()
-        if room <= 0:
-            self._full = True
+        free, busy = self._occupancy.free, self._occupancy.by_lane()
+        if free <= 0:
             return []
         now, monotonic = self._claimed_at = self._clock.now(), self._clock.monotonic()
         limits = self._chats.limits(monotonic)
-        busy = self._busy.copy()
         due = await self._store.claim_due_deliveries(
             now,
             until=now + _LEASE_S,
-            limit=room,
+            limit=free,
             per_lane=LANE_CONCURRENCY,
             per_failing_lane=FAILING_LANE_CONCURRENCY,
-            retries=max(RETRY_CONCURRENCY - self._retrying, 0),
+            retries=self._occupancy.free_for_retries,
             limits=limits,
             busy=busy,
         )
         claimed = self._taken(due)
-        self._retrying += sum(outgoing.delivery.attempts > 0 for outgoing in claimed)
-        self._full = len(due) == room or self._retrying >= RETRY_CONCURRENCY
-        self._crowded = _crowded(claimed, busy, limits)
-        self._busy.update(outgoing.delivery.target.lane for outgoing in claimed)
+        self._occupancy.take(claimed, filled=len(due) == free, busy=busy, limits=limits)
         return claimed
 
     def _taken(self, claimed: Sequence[Outgoing]) -> list[Outgoing]:
@@ -180,7 +163,8 @@ class Dispatcher:
                 message = await self._awake(taken, outlet)
                 settled, finding = await self._attempt(message, outlet) if message else ([], None)
             finally:  # the commit needs no place: those are for requests
-                self._leave(outgoing.delivery)
+                if self._occupancy.leave(outgoing.delivery):
+                    self.wakeup.set()
             if settled:
                 news = self._news(message, settled)
                 change = await self._store.settle_attempts(settled, finding, news)
@@ -226,18 +210,6 @@ class Dispatcher:
                 log.info("delivery.postponed", delivery_id=delivery_id, until=iso(until))
             self.wakeup.set()  # where it was to find out whether its destination is back, another has to
         return [item for item in message if item.delivery.id not in waits]
-
-    def _leave(self, delivery: Delivery) -> None:
-        """Give up a place in a lane."""
-        lane = delivery.target.lane
-        self._retrying -= delivery.attempts > 0
-        self._busy[lane] -= 1
-        left = self._busy[lane]
-        if not left:
-            del self._busy[lane]
-        # Claiming one by one, as places get free, would cost a transaction for each.
-        if self._full or (lane in self._crowded and left <= self._crowded[lane] // 2):
-            self.wakeup.set()
 
     async def _attempt(
         self, message: Sequence[Outgoing], outlet: Outlet | None
@@ -368,22 +340,6 @@ class Dispatcher:
             told_with=told_with,
             duration_s=round(attempt.duration_s, 3),
         )
-
-
-def _crowded(claimed: Sequence[Outgoing], busy: Mapping[str, int], limits: Mapping[str, int]) -> dict[str, int]:
-    """Return the lanes of which more may be due than a claim found places for, each with how many are under way.
-
-    `busy` were under way before it.  A lane of which it claimed none may have
-    fewer places than when those began, as it has failed since.
-    """
-    taken, places = Counter(busy), dict[str, int]()
-    for outgoing in claimed:
-        lane = outgoing.delivery.target.lane
-        taken[lane] += 1
-        failing = (outgoing.failures or 0) >= FAILURES_BEFORE_HOLD
-        places[lane] = limits.get(lane, FAILING_LANE_CONCURRENCY if failing else LANE_CONCURRENCY)
-    fewest = {lane: places.get(lane, limits.get(lane, FAILING_LANE_CONCURRENCY)) for lane in taken}
-    return {lane: number for lane, number in taken.items() if number >= fewest[lane]}
 
 
 def _name(target: Target) -> str:

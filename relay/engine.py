@@ -18,12 +18,13 @@ from relay.core.routing import Route
 from relay.core.standing import Standing
 from relay.core.watch import Target
 from relay.destinations import named_target
-from relay.dispatcher import CONCURRENCY, Dispatcher
+from relay.dispatcher import Dispatcher
 from relay.health import Health
 from relay.inquiry import Account
 from relay.log import SecretMask
 from relay.maintenance import beat
 from relay.metrics import Metrics
+from relay.occupancy import CONCURRENCY
 from relay.outlet import Outlet
 from relay.poller import Poller
 from relay.settings import load_settings

@@ -28,7 +28,7 @@ from relay.core.signing import Signer
 from relay.core.watch import Watch
 from relay.daemon import Daemon
 from relay.destinations import CallbackDestination
-from relay.dispatcher import LANE_CONCURRENCY
+from relay.occupancy import LANE_CONCURRENCY
 from relay.transport.client import USER_AGENT
 
 _STEP_S = 3600.0

@@ -27,7 +27,7 @@ from relay.core.http import Request
 from relay.core.observation import Status
 from relay.core.ports import Outgoing, Store
 from relay.core.watch import Continue, Watch
-from relay.dispatcher import LANE_CONCURRENCY
+from relay.occupancy import LANE_CONCURRENCY
 from relay.store import open_sqlite
 from relay.transport.client import USER_AGENT
 

@@ -22,8 +22,9 @@ from relay.core.routing import Route
 from relay.core.signing import SigningSecret
 from relay.core.watch import NewWatch, Target
 from relay.destinations import CallbackDestination
-from relay.dispatcher import FAILING_LANE_CONCURRENCY, Dispatcher
+from relay.dispatcher import Dispatcher
 from relay.metrics import Metrics
+from relay.occupancy import FAILING_LANE_CONCURRENCY
 from relay.outlet import Outlet
 from relay.store import open_sqlite
 

@@ -17,8 +17,9 @@ from relay.core.ports import DeliveryFilter, DeliveryView, Ending, Store
 from relay.core.retry import RetryPolicy
 from relay.core.watch import NewWatch, Target
 from relay.destinations import SlackDestination, slack_template
-from relay.dispatcher import LANE_CONCURRENCY, Dispatcher
+from relay.dispatcher import Dispatcher
 from relay.metrics import Metrics
+from relay.occupancy import LANE_CONCURRENCY
 from relay.outlet import Outlet
 from relay.store import open_sqlite
 
