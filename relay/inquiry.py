@@ -10,6 +10,7 @@ from relay.core.http import MAX_BODY, Request, Response, TransportError
 from relay.core.observation import Answer, Job, Trouble, TroubleKind
 from relay.core.ports import Clock, Provider, Transport
 from relay.core.watch import Following
+from relay.credential import Credential
 
 POLL_TIMEOUT_S = 30.0
 _MAX_STEPS = 2
@@ -38,32 +39,24 @@ class Account:
 
 
 class Inquiry:
-    """The way to one account: its description, its credential and what is left of its budget."""
+    """The way to one account: how it is asked, and what is left of its budget."""
 
-    def __init__(self, account: Account, transport: Transport, clock: Clock) -> None:
+    def __init__(self, account: Account, credential: Credential, transport: Transport, clock: Clock) -> None:
         self.account = account
+        self._credential = credential
         self._transport = transport
         self._clock = clock
         self._budget = self._fresh_budget()
-        self._secrets: Mapping[str, str] | None = None
 
     def adopt(self, account: Account) -> None:
-        """Go on with another description of the same account; what is being asked ends by the one it began with.
-
-        The credential is read again.
-        """
+        """Go on with another description of the same account; what is being asked ends by the one it began with."""
         rate, self.account = self.account.rate, account
         if account.rate != rate:
             self._budget = self._fresh_budget()
-        self._secrets = None
 
     def _fresh_budget(self) -> Budget | None:
         rate = self.account.rate
         return None if rate is None else Budget.fresh(rate, self._clock.monotonic())
-
-    def forget_credential(self) -> None:
-        """Read the credential again before the next question."""
-        self._secrets = None
 
     @property
     def affordable(self) -> float:
@@ -82,7 +75,7 @@ class Inquiry:
         """Return what the provider says, with as many requests as its description needs; raises nothing."""
         provider, answers = self.account.provider, list[Response]()
         try:
-            secrets = self._credential()
+            secrets = self._credential.secrets()
             request = provider.request(job, secrets, self._clock.now())
             for _ in range(_MAX_STEPS):
                 answers.append(await self._send(request))
@@ -97,11 +90,6 @@ class Inquiry:
         except RelayError as error:
             return Trouble(TroubleKind.UNAUTHORIZED, f"the credential cannot be read: {error}")
         return Trouble(TroubleKind.MALFORMED, "the provider's description asks for too many requests")
-
-    def _credential(self) -> Mapping[str, str]:
-        if self._secrets is None:
-            self._secrets = self.account.read_secrets()
-        return self._secrets
 
     async def _send(self, request: Request) -> Response:
         """Send one request as soon as the budget allows."""

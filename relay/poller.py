@@ -4,20 +4,19 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import structlog
 
 from relay.core.errors import StoreError
-from relay.core.event import outcome_event, overdue_event, provider_event
+from relay.core.event import outcome_event, overdue_event
 from relay.core.lessons import Lessons, added, detection_lag_s, lessons
 from relay.core.observation import Answer, Observation, Trouble
 from relay.core.outlook import Contention
 from relay.core.ports import Clock, Ending, Entropy, Polling, Transport
-from relay.core.routing import Route, operator_targets, overdue_targets, routed_targets
+from relay.core.routing import Route, overdue_targets, routed_targets
 from relay.core.schedule import contention
-from relay.core.standing import Change, Footing, Standing, after_answer, attributed, of_one_watch, set_back
 from relay.core.watch import Continue, End, Watch, decide
+from relay.credential import Credential
 from relay.experience import Experience
 from relay.inquiry import POLL_TIMEOUT_S, Account, Inquiry
 from relay.metrics import Metrics
@@ -61,7 +60,6 @@ class Poller:
         self.experience = Experience(account.name, account.following.typical_s)
         self.wakeup = asyncio.Event()
         self.ticked_at = clock.monotonic()
-        self._inquiry = Inquiry(account, transport, clock)
         self._store = store
         self._clock = clock
         self._entropy = entropy
@@ -71,6 +69,16 @@ class Poller:
         self._on_end = on_end
         self._on_event = on_event
         self._log = log.bind(provider=account.name)
+        self._credential = Credential(
+            account.name,
+            account.read_secrets,
+            store=store,
+            entropy=entropy,
+            routes=routes,
+            log=self._log,
+            on_event=on_event,
+        )
+        self._inquiry = Inquiry(account, self._credential, transport, clock)
         self._queue: deque[Watch] = deque()
         self._asking = 0
         self._slow = SlowPolls()
@@ -89,9 +97,6 @@ class Poller:
         self._contention_due = -math.inf
         self._unwritten: list[Continue] = []
         self._writing = False
-        self._standing = Standing()
-        self._minding = asyncio.Lock()
-        """Held while what an answer means for the credential is drawn and stored: the next one goes by it."""
         self._warned: set[str] = set()
         self._stopping = False
 
@@ -111,16 +116,15 @@ class Poller:
         The credential is read again, and a rest for want of a working one ends.
         """
         self._inquiry.adopt(account)
+        self._credential.adopt(account.read_secrets, routes)
         self._routes = routes
         self.experience.expect(account.following.typical_s)
         self._contention_due = -math.inf
-        if self._standing.footing is not Footing.WORKING or self._standing.doubted:
-            self._standing = replace(self._standing, rest_until=0.0)
         self.wakeup.set()
 
     def set_back(self, seconds: float) -> None:
         """Go by a wall clock that was set back, and the store with it."""
-        self._standing = set_back(self._standing, seconds)
+        self._credential.set_back(seconds)
         self.wakeup.set()
 
     def planned(self, next_poll_at: float) -> None:
@@ -135,7 +139,7 @@ class Poller:
 
     async def run(self) -> None:
         """Poll until stopped."""
-        self._standing = (await self._store.standings()).get(self.account.name, Standing())
+        await self._credential.remember()
         self.experience.remember(await self._store.evidence(self.account.name))
         async with asyncio.TaskGroup() as polls:
             while not self._stopping:
@@ -211,10 +215,11 @@ class Poller:
         Up to two rounds of the open slots, in batches of one round; none while
         the credential rests, and one at a time while it is on probation.
         """
-        if now < self._standing.rest_until:
+        standing = self._credential.standing
+        if now < standing.rest_until:
             return 0
         affordable = self._affordable()
-        if self._standing.probing:
+        if standing.probing:
             return 0 if self._following else min(affordable, 1)
         slots = self._open_slots()
         room = 2 * slots - self._ahead
@@ -236,8 +241,9 @@ class Poller:
         waits = [_LONGEST_WAIT_S]
         if due is not None:
             waits.append(due - now)
-        if self._standing.rest_until > now:
-            waits = [min(_LONGEST_WAIT_S, self._standing.rest_until - now)]
+        rest_s = self._credential.standing.rest_until - now
+        if rest_s > 0:
+            waits = [min(_LONGEST_WAIT_S, rest_s)]
         elif self._affordable() < 1:
             waits.append(self._inquiry.affordable_in_s)
         if self._clock.monotonic() - self._started_at < _RAMP_S:
@@ -342,7 +348,9 @@ class Poller:
     async def _settle(self, watch: Watch, answer: Answer, began: float) -> bool:
         """Carry out what an answer means; return False where it is still to be written."""
         now = self._clock.now()
-        answer = await self._mind(watch, answer, now, asked_at=now - (self._clock.monotonic() - began))
+        if isinstance(answer, Observation):
+            self._warn_unknown(watch, answer)
+        answer = await self._credential.weigh(watch, answer, now, asked_at=now - (self._clock.monotonic() - began))
         taught = lessons(watch, answer, self.experience, now) if isinstance(answer, Observation) else {}
         transition = decide(
             watch, answer, self.account.following, self.experience, now=now, sample=self._entropy.sample()
@@ -362,42 +370,6 @@ class Poller:
             next_poll_s=round(transition.next_poll_at - now, 2),
         )
         return False
-
-    async def _mind(self, watch: Watch, answer: Answer, now: float, *, asked_at: float) -> Answer:
-        """Draw the consequences that go beyond the one watch; return the answer as it concerns that."""
-        if isinstance(answer, Observation):
-            self._warn_unknown(watch, answer)
-        asked_before = watch.last_poll_at or watch.created_at
-        async with self._minding:
-            before = self._standing
-            answer = of_one_watch(before, answer, asked_before=asked_before, failed_before=watch.failed_polls > 0)
-            change = after_answer(before, answer, asked_at=asked_at, now=now, sample=self._entropy.sample())
-            self._standing = standing = change.standing
-            if standing.footing is Footing.UNAUTHORIZED or standing.doubted:
-                self._inquiry.forget_credential()
-            if change.tell or (standing.rest_until, standing.rests) != (before.rest_until, before.rests):
-                try:
-                    await self._tell_standing(change, now)
-                except StoreError:  # the next answer tells it again
-                    if self._standing is standing:
-                        self._standing = before
-                    raise
-        return attributed(standing, answer, asked_before=asked_before)
-
-    async def _tell_standing(self, change: Change, now: float) -> None:
-        """Store how the credential stands from now on, with the news of it where it is some; raises StoreError."""
-        standing = change.standing
-        event = provider_event(self.account.name, change.tell, standing, now) if change.tell else None
-        targets = operator_targets(change.tell, self._routes, self.account.name) if change.tell else ()
-        await self._store.record_standing(self.account.name, standing, event, targets, now)
-        self._log.warning(
-            change.tell or ("credential.rested" if standing.rests else "credential.works"),
-            footing=str(standing.footing),
-            rest_s=round(max(standing.rest_until - now, 0.0), 1),
-            detail=standing.detail,
-        )
-        if event is not None:
-            self._on_event()
 
     def _warn_unknown(self, watch: Watch, seen: Observation) -> None:
         literal = seen.provider_status or ""

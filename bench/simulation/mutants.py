@@ -393,5 +393,5 @@ def _late_proof() -> Iterator[None]:
     def believe(standing: Standing, answer: Any, *, asked_at: float, now: float, sample: float) -> Any:
         return after_answer(standing, answer, asked_at=now, now=now, sample=sample)
 
-    with patch("relay.poller.after_answer", believe):
+    with patch("relay.credential.after_answer", believe):
         yield
