@@ -86,8 +86,12 @@ def resolve(address: str, base_url: str) -> str | None:
     """Return the absolute form of an output's address, or None for what is no address.
 
     The query is kept byte for byte: it may be signed.  Only absolute URLs and
-    paths from the root are accepted (RFC 3986, section 4.2).
+    paths from the root are accepted (RFC 3986, section 4.2).  Spaces are
+    escaped, as browsers do (WHATWG URL, 4.4), unless there is no `base_url`:
+    then it may be text.
     """
+    if base_url:
+        address = address.strip(" ").replace(" ", "%20")
     if not 0 < len(address) <= _LONGEST_URL or any(ord(c) <= 32 or 127 <= ord(c) < 160 for c in address):
         return None
     if clean(address, _LONGEST_URL) != address or "\\" in address:
@@ -101,7 +105,7 @@ def resolve(address: str, base_url: str) -> str | None:
         parts = urlsplit(address)
     except ValueError:
         return None
-    if parts.scheme not in _SCHEMES or not parts.netloc or "@" in parts.netloc:
+    if parts.scheme not in _SCHEMES or not parts.netloc or "@" in parts.netloc or "%20" in parts.netloc:
         return None
     return address
 
