@@ -156,7 +156,7 @@ def _run() -> int:
         _tell(str(error))
         return ExitCode.NOT_FOUND
     except Unreachable as error:
-        _tell(str(error), "start it with: relay serve --config FILE")
+        _tell(str(error), "start it with: relay serve --config FILE" if error.absent else None)
         return ExitCode.UNREACHABLE
     except ApiError as error:
         _tell(str(error), "give a token: RELAY_TOKEN=rly_..., or --token-file FILE" if error.status == 401 else None)

@@ -83,7 +83,8 @@ class Client:
             answer = connection.getresponse()
             text = answer.read()
         except (OSError, UnicodeError, http.client.HTTPException) as error:  # a name may be none that DNS has
-            raise Unreachable(f"no relay answers at {self.url} ({error})") from error
+            absent = isinstance(error, ConnectionRefusedError | FileNotFoundError)
+            raise Unreachable(f"no relay answers at {self.url} ({error})", absent=absent) from error
         finally:
             connection.close()
         return self._read(answer.status, text)

@@ -9,7 +9,11 @@ class NothingMatched(Exception):
 
 
 class Unreachable(Exception):
-    """No daemon answers."""
+    """No daemon answers; `absent` where nothing is there at all, as before it was started."""
+
+    def __init__(self, message: str, *, absent: bool = False) -> None:
+        super().__init__(message)
+        self.absent = absent
 
 
 class ApiError(Exception):

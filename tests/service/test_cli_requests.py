@@ -15,7 +15,7 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner, Result
-from support.scripted_api import ScriptedApi, problem, scripted_api, watch_document
+from support.scripted_api import DROPPED, ScriptedApi, problem, scripted_api, watch_document
 
 from relay.cli import cli, client
 from relay.cli.common import NothingMatched
@@ -714,6 +714,20 @@ def test_what_a_terminal_cannot_show_is_escaped(api: ScriptedApi, relay: Cli) ->
 
     assert done.returncode == 0
     assert "\\u2192 \\u732b" in done.stdout
+
+
+def test_only_a_daemon_that_is_not_there_is_to_be_started(api: ScriptedApi, relay: Cli, tmp_path: Path) -> None:
+    """One that hangs up, and what is not relay, are there."""
+    api.on("GET", "/readyz", DROPPED)
+    api.on("GET", "/v1/watches", (200, [1]))
+    hint = "hint: start it with: relay serve --config FILE\n"
+
+    there = [relay.process("status"), relay.process("ls")]
+    absent = [relay.process("--url", url, "ls") for url in ("http://127.0.0.1:9", f"unix:{tmp_path}/relay.sock")]
+
+    assert [(done.returncode, hint in done.stderr) for done in (*there, *absent)] == [(69, False)] * 2 + [
+        (69, True)
+    ] * 2
 
 
 def test_a_name_that_no_resolver_takes_is_unreachable(relay: Cli) -> None:
