@@ -98,7 +98,7 @@ async def open_writer(path: Path) -> Connection:
         refuse_torn_log(path)
         _make_writable(path)
         connection = await connect(path)
-        await connection.execute("PRAGMA journal_mode = WAL")
+        await _keep_log(connection, path)
         await connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
         await _check(connection, path)
         await _migrate(connection, path)
@@ -109,6 +109,13 @@ async def open_writer(path: Path) -> Connection:
             raise
         raise StoreUnusable(_refusal(path, error)) from error
     return connection
+
+
+async def _keep_log(connection: Connection, path: Path) -> None:
+    """Have the write-ahead log kept: SQLite says how it stands, and raises nothing where it cannot be."""
+    ((mode,),) = await connection.execute_fetchall("PRAGMA journal_mode = WAL")
+    if mode != "wal":
+        raise StoreUnusable(f"{path} lies where SQLite can keep no write-ahead log, as on a share; use a local disk")
 
 
 def _make_writable(path: Path) -> None:
