@@ -190,10 +190,10 @@ async def test_a_connection_that_fails_leaves_no_thread_to_an_event_loop_that_ma
 async def test_a_file_system_that_has_no_room_for_a_log_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A way of locking without shared memory, as on shares, leaves a rollback journal, whose readers stop writers."""
+    """Without shared memory, as on shares, SQLite keeps a rollback journal, whose readers stop writers."""
     connect = sqlite3.connect
     monkeypatch.setattr(
-        sqlite3, "connect", lambda path, **options: connect(f"file:{path}?vfs=unix-dotfile", uri=True, **options)
+        sqlite3, "connect", lambda path, **options: connect(f"file:{path}?vfs=unix-none", uri=True, **options)
     )
 
     with pytest.raises(StoreUnusable, match=r"relay\.db lies where SQLite can keep no write-ahead log.*local disk"):
