@@ -43,12 +43,8 @@ def ls(ctx: click.Context, as_json: bool) -> int:
     told = client_of(ctx).get("/v1/destinations")
     hosts = ({**item, "name": item["host"], "type": "callback host"} for item in told["callback_hosts"])
     found = [*told["items"], *hosts]
-    if as_json:
-        for item in found:
-            output.json_line(item)
-        return ExitCode.OK
-    output.table(("name", "type", "condition", "held", "since", "why"), map(_row, found))
-    return ExitCode.OK
+    headers = ("name", "type", "condition", "held", "since", "why")
+    return output.listing(found, headers, _row, as_json=as_json, filtered=False)
 
 
 def _row(item: dict[str, Any]) -> tuple[str, ...]:

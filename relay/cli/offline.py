@@ -1,4 +1,4 @@
-"""relay serve, config and token."""
+"""relay serve and config."""
 
 import json
 from pathlib import Path

@@ -295,6 +295,12 @@ def test_a_terminal_gets_a_table_with_relative_times_and_colour(api: ScriptedApi
     assert "\x1b[31mfailed" in row
 
 
+def test_a_terminal_is_told_that_there_are_no_destinations(api: ScriptedApi, relay: Cli) -> None:
+    api.on("GET", "/v1/destinations", (200, {"items": [], "callback_hosts": []}))
+
+    assert on_a_terminal(relay, "destinations", err=True) == "there is nothing yet\r\n"
+
+
 def test_no_color_is_respected(api: ScriptedApi, relay: Cli) -> None:
     api.on("GET", "/v1/watches", page(watch_document(A, "failed")))
 
