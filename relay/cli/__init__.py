@@ -3,6 +3,7 @@
 Commands are imported when they are asked for, so that `relay` starts fast.
 """
 
+import os
 import sys
 from contextlib import suppress
 from importlib import import_module
@@ -116,6 +117,7 @@ def cli(ctx: click.Context, url: str | None, token_file: str | None, token: str 
     if token and token_file:
         raise click.UsageError("choose --token or --token-file", ctx)
     ctx.obj = {"url": url, "token_file": token_file, "token": token}
+    ctx.color = False if os.environ.get("NO_COLOR") else None
 
 
 def main() -> None:

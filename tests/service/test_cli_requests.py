@@ -260,7 +260,7 @@ def test_explain_prints_the_sentences_or_all_that_is_behind_them(api: ScriptedAp
     assert json.loads(relay("explain", A, "--json").stdout) == told
 
 
-def on_a_terminal(relay: Cli, *arguments: str, err: bool = False, **env: str) -> str:
+def on_a_terminal(relay: Cli, *arguments: str, err: bool = False, code: int = 0, **env: str) -> str:
     """Return what a terminal of 160 columns is sent, with what is said beside the data where `err`."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
@@ -279,7 +279,7 @@ def on_a_terminal(relay: Cli, *arguments: str, err: bool = False, **env: str) ->
         pass  # the other end is closed: Linux says EIO
     finally:
         os.close(master)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=30) == code
     return sent.decode()
 
 
@@ -305,6 +305,7 @@ def test_no_color_is_respected(api: ScriptedApi, relay: Cli) -> None:
     api.on("GET", "/v1/watches", page(watch_document(A, "failed")))
 
     assert "\x1b[31m" not in on_a_terminal(relay, "ls", NO_COLOR="1")
+    assert "\x1b" not in on_a_terminal(relay, "doctor", code=1, NO_COLOR="1")
 
 
 def test_what_a_provider_wrote_cannot_drive_a_terminal(api: ScriptedApi, relay: Cli) -> None:
