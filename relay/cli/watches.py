@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from relay.cli import lists, output
-from relay.cli.client import watch_path
+from relay.cli.client import ApiError, Unreachable, watch_path
 from relay.cli.common import client_of, for_each, pairs, references, resolve, seconds
 from relay.cli.exit_codes import ExitCode
 from relay.core.text import one_line
@@ -55,17 +55,21 @@ def add(
         "destinations": list(destinations),
     }
     request |= {key: value for key, value in (("callback_url", callback_url), ("deadline", deadline)) if value}
-    added = []
-    for job_id in references(job_ids):
-        watch = client.post("/v1/watches", request | {"job_id": job_id})
-        added.append(watch["id"])
-        if not waits:
-            _tell_added(watch, as_json=as_json)  # at once: the next may be refused
+    added: list[dict[str, Any]] = []
+    try:
+        for job_id in references(job_ids):
+            added.append(client.post("/v1/watches", request | {"job_id": job_id}))
+            if not waits:
+                _tell_added(added[-1], as_json=as_json)  # at once: the next may be refused
+    except (ApiError, Unreachable):
+        for watch in added if waits else ():
+            _tell_added(watch, as_json=as_json)  # they are watched, and not waited for
+        raise
     if not waits:
         return ExitCode.OK
     from relay.cli.wait import wait_for
 
-    return wait_for(client, added, timeout_s=timeout, as_json=as_json)
+    return wait_for(client, [watch["id"] for watch in added], timeout_s=timeout, as_json=as_json)
 
 
 def _tell_added(watch: dict[str, Any], *, as_json: bool) -> None:

@@ -127,6 +127,17 @@ def test_what_was_accepted_is_told_although_the_next_is_refused(api: ScriptedApi
     assert len(api.asked) == 2
 
 
+def test_what_is_watched_and_was_to_be_waited_for_is_told_when_the_next_is_refused(
+    api: ScriptedApi, relay: Cli
+) -> None:
+    api.on("POST", "/v1/watches", (201, watch_document(A, "queued")), (422, problem(422, "no such model")))
+
+    done = relay.process("add", "getimg", "req-1", "req-2", "--wait")
+
+    assert (done.returncode, done.stdout) == (1, f"{A}\n")
+    assert done.stderr.endswith("error: no such model\n")
+
+
 def test_adding_with_json_prints_the_watch(api: ScriptedApi, relay: Cli) -> None:
     api.on("POST", "/v1/watches", (200, watch_document(A, "completed")))
 
