@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from relay import config
@@ -21,14 +21,17 @@ from relay.store.upkeep import holds_tokens
 
 def load_settings(config_path: Path | None) -> Config:
     """Find and load the configuration and the provider files that it names; raises ConfigInvalid."""
-    path = config.find(config_path, env=os.environ, cwd=Path.cwd())
-    return config.load(path, presets=names(), env=os.environ, examine=examine, holds_tokens=holds_tokens)
+    return _load(config_path, holds_tokens)
 
 
 def store_of(config_path: Path | None) -> Path:
     """Return where the database of a configuration is, also where only a token is missing for it to be valid."""
+    return _load(config_path, lambda _database: True).store.path
+
+
+def _load(config_path: Path | None, holds_tokens: Callable[[Path], bool]) -> Config:
     path = config.find(config_path, env=os.environ, cwd=Path.cwd())
-    return config.load(path, presets=names(), env=os.environ, examine=examine, holds_tokens=lambda _: True).store.path
+    return config.load(path, presets=names(), env=os.environ, examine=examine, holds_tokens=holds_tokens)
 
 
 def examine(provider: config.Provider, detection_lag_s: float) -> Iterator[Problem]:
