@@ -28,6 +28,13 @@ def limited(command: CommandT) -> CommandT:
     return limit(everything(command))
 
 
+def at_most(limit: int | None, otherwise: int | None = None, *, everything: bool) -> int | None:
+    """Return how many items are wanted, None for all; raises UsageError where both are said."""
+    if everything and limit is not None:
+        raise click.UsageError("choose --all or --limit")
+    return None if everything else limit or otherwise
+
+
 def show(
     client: Client,
     path: str,
@@ -41,9 +48,9 @@ def show(
 ) -> ExitCode:
     """Print a list of the API: for a program all of it, as it comes; for a person a screenful, and if there is more."""
     if as_json or not sys.stdout.isatty():
-        items = client.pages(path, query, None if everything else limit)
+        items = client.pages(path, query, at_most(limit, everything=everything))
         return output.listing(items, headers, row, as_json=as_json, filtered=bool(query))
-    most = None if everything else limit or SCREENFUL
+    most = at_most(limit, SCREENFUL, everything=everything)
     items = client.pages(path, query, None if most is None else most + 1)
     code = output.listing(islice(items, most), headers, row, as_json=False, filtered=bool(query))
     if next(items, None) is not None:

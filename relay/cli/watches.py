@@ -122,7 +122,7 @@ def ls(
     if live:
         from relay.cli.live import follow
 
-        most = None if everything else limit or lists.SCREENFUL
+        most = lists.at_most(limit, lists.SCREENFUL, everything=everything)
         follow(client, partial(client.pages, "/v1/watches", query, most), _HEADERS, _row, as_json=as_json)
     return lists.show(client, "/v1/watches", query, _HEADERS, _row, limit=limit, everything=everything, as_json=as_json)
 
