@@ -128,7 +128,7 @@ class _Waiting:
         """
         while self._open:
             try:
-                answer = self._answers.get(timeout=None if self._progress is None else _REDRAW_S)
+                answer = self._answers.get(timeout=_REDRAW_S)  # an interrupt may reach another thread only
             except Empty:
                 self._draw()
                 continue

@@ -28,6 +28,22 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the backg
 main()
 """
 
+_INTERRUPTED_ELSEWHERE = """
+import signal, sys, threading
+from relay.cli import client, main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+ask = client.Client.get
+
+def get(self, *arguments, **options):
+    while sys._current_frames()[threading.main_thread().ident].f_code.co_name != "answers":
+        pass
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+    return ask(self, *arguments, **options)
+
+client.Client.get = get
+main()
+"""
+
 
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedApi]:
@@ -194,6 +210,21 @@ def test_an_interrupt_ends_the_wait_at_once_with_130(api: ScriptedApi) -> None:
     assert (process.returncode, out) == (130, b"")
     assert b"Traceback" not in err
     assert api.holding == 1
+
+
+def test_an_interrupt_that_the_system_hands_to_another_thread_ends_the_wait_as_well(api: ScriptedApi) -> None:
+    """It does not wake the first thread, which alone can heed it."""
+    api.watch(A, "running")
+
+    done = subprocess.run(
+        [sys.executable, "-c", _INTERRUPTED_ELSEWHERE, "wait", A],
+        env={**os.environ, "RELAY_URL": api.url},
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (130, b"")
 
 
 def test_adding_and_waiting_is_one_command(api: ScriptedApi) -> None:
