@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from bench.ports import free_port
+from relay.core.event import greeting_event
 from relay.core.signing import SigningSecret, signed_headers
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "receivers.md").read_text()
@@ -25,6 +26,11 @@ RECIPES = {"python": [sys.executable, "receiver.py"], "javascript": ["node", "re
 def recipe(language: str) -> str:
     [found] = re.findall(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL)
     return str(found)
+
+
+def skip_without_toolchain(language: str) -> None:
+    if language != "python" and shutil.which({"javascript": "node"}.get(language, language)) is None:
+        pytest.skip(f"there is no toolchain for {language}")
 
 
 @contextmanager
@@ -74,8 +80,7 @@ class Receiver:
 
 @pytest.mark.parametrize("language", RECIPES)
 def test_a_recipe_accepts_what_relay_signs_once_and_nothing_else(language: str, tmp_path: Path) -> None:
-    if language != "python" and shutil.which({"javascript": "node"}.get(language, language)) is None:
-        pytest.skip(f"there is no toolchain for {language}")
+    skip_without_toolchain(language)
 
     def body(job: str) -> bytes:
         return f'{{"type":"job.completed","data":{{"job_id":"{job}","prompt":"é ☃"}}}}'.encode()
@@ -109,3 +114,15 @@ def test_a_recipe_accepts_what_relay_signs_once_and_nothing_else(language: str, 
         assert accepted == [204] * len(accepted)
         assert refused == [401] * len(refused)
         assert receiver.printed() == [f"job.completed {job}" for job in "abcde"]
+
+
+@pytest.mark.parametrize("language", RECIPES)
+def test_a_recipe_takes_the_test_message_although_it_is_about_no_job(language: str, tmp_path: Path) -> None:
+    skip_without_toolchain(language)
+    now = time.time()
+    greeting = greeting_event("shop", now)
+    body = greeting.body.encode()
+
+    with running(language, tmp_path) as receiver:
+        assert receiver.post(signed_headers([OLD], greeting.id, now, body), body) == 204
+        assert [line.split()[0] for line in receiver.printed()] == ["relay.test"]
