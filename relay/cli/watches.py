@@ -16,7 +16,13 @@ from relay.core.text import one_line
 @click.argument("provider")
 @click.argument("job_ids", nargs=-1, required=True, metavar="JOB_ID...")
 @click.option("--param", "params", multiple=True, metavar="K=V", help="A parameter that the provider needs.")
-@click.option("--callback-url", metavar="URL", help="Where to POST the outcome.")
+@click.option(
+    "--callback-url",
+    "callback_urls",
+    multiple=True,
+    metavar="URL",
+    help="Where to POST the outcome; may be repeated.",
+)
 @click.option("--to", "destinations", multiple=True, metavar="NAME", help="A destination of the configuration.")
 @click.option("--deadline", metavar="2h", help="Give up after this long, or at an RFC 3339 time.")
 @click.option("--metadata", multiple=True, metavar="K=V", help="Comes back in the event.")
@@ -29,7 +35,7 @@ def add(
     provider: str,
     job_ids: tuple[str, ...],
     params: tuple[str, ...],
-    callback_url: str | None,
+    callback_urls: tuple[str, ...],
     destinations: tuple[str, ...],
     deadline: str | None,
     metadata: tuple[str, ...],
@@ -54,7 +60,12 @@ def add(
         "metadata": pairs(metadata, "--metadata"),
         "destinations": list(destinations),
     }
-    request |= {key: value for key, value in (("callback_url", callback_url), ("deadline", deadline)) if value}
+    if len(callback_urls) == 1:
+        request["callback_url"] = callback_urls[0]
+    elif callback_urls:
+        request["callback_urls"] = list(callback_urls)
+    if deadline:
+        request["deadline"] = deadline
     added: list[dict[str, Any]] = []
     try:
         for job_id in references(job_ids):

@@ -109,6 +109,22 @@ def test_add_asks_for_exactly_what_it_was_told(api: ScriptedApi, relay: Cli) -> 
     assert (done.return_value, done.stdout) == (0, A + "\n")
 
 
+def test_add_names_every_callback_url_that_it_was_given(api: ScriptedApi, relay: Cli) -> None:
+    api.on("POST", "/v1/watches", (201, watch_document(A, "queued")))
+    urls = ["https://shop.example/h", "https://billing.example/h"]
+
+    relay("add", "getimg", "job", "--callback-url", urls[0], "--callback-url", urls[1])
+
+    assert [asked.body["callback_urls"] for asked in api.asked] == [urls]
+
+
+def test_add_leaves_an_empty_callback_url_to_be_refused(api: ScriptedApi, relay: Cli) -> None:
+    api.on("POST", "/v1/watches", (422, problem(422, "callback_url is too short")))
+
+    assert relay.process("add", "getimg", "job", "--callback-url", "").returncode == 1
+    assert [asked.body["callback_url"] for asked in api.asked] == [""]
+
+
 def test_add_reads_ids_from_standard_input(api: ScriptedApi, relay: Cli) -> None:
     api.on("POST", "/v1/watches", (201, watch_document(A, "queued")))
 
