@@ -58,6 +58,6 @@ def test_spending_costs_an_interval_a_poll() -> None:
 
     spent = full.spend(6, NOW)
     assert spent.available(NOW) == 0
-    assert spent.next_at(NOW) == pytest.approx(NOW + 60 / 54)
+    assert spent.next_at(NOW) == pytest.approx(NOW + 60 / 54, abs=1e-6)
     assert full.spend(4, NOW).available(NOW) == 2
     assert full.next_at(NOW) == NOW

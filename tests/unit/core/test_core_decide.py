@@ -91,7 +91,7 @@ def test_a_poll_that_worked_updates_the_watch_and_clears_every_trouble() -> None
     assert go_on(troubled, seen, now=BORN + 30) == Continue(
         watch_id="wat_1",
         status=Status.RUNNING,
-        next_poll_at=pytest.approx(BORN + 30 + EVERY_S),
+        next_poll_at=pytest.approx(BORN + 30 + EVERY_S, abs=1e-6),
         demand=pytest.approx(math.sqrt(1 / 120)),
         provider_status="IN_PROGRESS",
         model="seed-2",
@@ -145,7 +145,7 @@ def test_the_progress_of_a_running_job_is_an_estimate_of_its_end() -> None:
     """Two fifths done in 30 s leave 45; in the queue, progress tells nothing."""
     seen = Observation(Status.RUNNING, progress=0.4)
 
-    assert go_on(WATCH, seen, now=BORN + 30).estimated_end_at == pytest.approx(BORN + 75)
+    assert go_on(WATCH, seen, now=BORN + 30).estimated_end_at == pytest.approx(BORN + 75, abs=1e-6)
     assert go_on(WATCH, replace(seen, status=Status.QUEUED), now=BORN + 30).estimated_end_at is None
 
 

@@ -73,15 +73,16 @@ def test_the_documentation_shows_what_is_said() -> None:
 
 
 def test_the_figures_behind_the_sentences() -> None:
-    explanation = told()
+    """What is expected counts from the last look, at 40 s."""
+    explanation, seen_at = told(), BORN + 40
 
     assert explanation.history == History(
         214, "seedance-v1-pro", pytest.approx(60 * math.log(2)), pytest.approx(60 * math.log(10))
     )
     assert explanation.eta == Eta(
-        pytest.approx(NOW - 60 * math.log(0.9)),
-        pytest.approx(NOW + 60 * math.log(2)),
-        pytest.approx(NOW + 60 * math.log(10)),
+        pytest.approx(seen_at - 60 * math.log(0.9), abs=1e-6),
+        pytest.approx(seen_at + 60 * math.log(2), abs=1e-6),
+        pytest.approx(seen_at + 60 * math.log(10), abs=1e-6),
         214,
     )
     assert explanation.told == {"callback to shop.example:443": OUTCOMES}

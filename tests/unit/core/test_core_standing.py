@@ -93,7 +93,7 @@ def test_each_probe_that_fails_doubles_the_rest_up_to_a_minute() -> None:
 
 
 def test_the_sample_lengthens_a_rest_by_up_to_a_tenth() -> None:
-    assert step(WORKS, KEYLESS, sample=0.5).standing.rest_until == pytest.approx(NOW + 5.25)
+    assert step(WORKS, KEYLESS, sample=0.5).standing.rest_until == pytest.approx(NOW + 5.25, abs=1e-6)
 
 
 def test_the_providers_wish_lengthens_a_rest_and_a_longer_one_is_kept() -> None:
@@ -200,7 +200,7 @@ def test_nothing_but_rate_limits_for_five_minutes_is_a_spent_quota_told_once() -
 
 
 def test_a_rate_limits_rest_is_spread_by_up_to_a_twentieth_and_never_shortened() -> None:
-    assert step(WORKS, limited(100.0), sample=0.5).standing.rest_until == pytest.approx(NOW + 102.5)
+    assert step(WORKS, limited(100.0), sample=0.5).standing.rest_until == pytest.approx(NOW + 102.5, abs=1e-6)
     assert step(replace(WORKS, rest_until=NOW + 60), limited(5.0)).standing.rest_until == NOW + 60
 
 
