@@ -53,6 +53,7 @@ def test_public_addresses_may_be_reached(address: str) -> None:
         "2606:4700::5efe:7f00:1",  # ISATAP
         "2606:4700::200:5efe:7f00:1",
         "3fff::1",
+        "4000::1",  # not yet anyone's
         "5f00::1",
         "fc00::1",
         "fd00:ec2::254",
@@ -109,6 +110,7 @@ def test_an_operator_hardly_means_a_metadata_service(address: str) -> None:
         "64:ff9b::100.100.100.200",
         "64:ff9b:1::169.254.169.254",  # NAT64 of one's own, at the end
         "64:ff9b:1:a9fe:00a9:fe00::",  # after a prefix of 48 bits
+        "64:ff9b:1:6464:0064:c800::",  # likewise 100.100.100.200, which no other prefix makes link-local
         "64:ff9b:1:00a9:00fe:a9fe::",  # 56
         "64:ff9b:1:0:00a9:fea9:fe00:0",  # 64
         "2002:a9fe:a9fe::1",  # 6to4
