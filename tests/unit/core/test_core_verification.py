@@ -64,6 +64,10 @@ def test_a_public_key_verifies_the_asymmetric_signature() -> None:
     assert slips(look(signed(BODY, CURRENT, KEY), BODY + b"\n", KEY.public.text)) == [Slip.BODY_CHANGED]
 
 
+def test_an_asymmetric_signature_is_never_the_first_and_that_is_no_finding() -> None:
+    assert look(signed(BODY, CURRENT, KEY), BODY, KEY.public.text).findings == ()
+
+
 def test_a_public_key_needs_an_asymmetric_signature() -> None:
     assert only(look(signed(), BODY, KEY.public.text)) == (
         "webhook-signature holds no v1a signature, which is what was given a key for"
@@ -109,6 +113,7 @@ def test_another_secret_is_likely_where_the_body_looks_untouched() -> None:
     ("secret", "message"),
     [
         ("hunter2!", 'secret 1: a signing secret is "whsec_" followed by standard base64'),
+        ("\udcff", 'secret 1: a signing secret is "whsec_" followed by standard base64'),
         ("whsec_QUJD", "secret 1: a signing secret holds 24 to 64 bytes, this one 3"),
         ("whpk_QUJD", "secret 1: a public key holds 32 bytes, this one 3"),
     ],
