@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from support.expecting import Fixed, constant
 
+from relay.core.hazard import BINS, EDGES, Hazard
 from relay.core.observation import Cost, Job, JobError, Observation, Output, Status, Trouble, TroubleKind
 from relay.core.schedule import Bounds
 from relay.core.watch import Continue, End, Following, Watch, decide
@@ -107,6 +108,20 @@ def test_a_poll_that_worked_updates_the_watch_and_clears_every_trouble() -> None
     )
 
 
+def test_a_watch_asks_of_its_budget_what_it_wants_on_average_until_its_next_poll() -> None:
+    """Half of the 30 s at one end in 50 s, sqrt(1/100), and half at one in 5000 s, sqrt(1/10000)."""
+    change = EDGES[BINS // 2]
+    hazard = Hazard.of([1 / 50] * (BINS // 2) + [1 / 5000] * (BINS - BINS // 2))
+    following = Following(60.0, Bounds(2.0, 30.0, 30.0), not_found_grace_s=120.0)
+    watch, now = replace(WATCH, deadline=BORN + 2 * change + 3600), BORN + change - 15
+
+    step = decide(watch, Observation(Status.RUNNING), following, Fixed(hazard), now=now, sample=0.0)
+
+    assert isinstance(step, Continue)
+    assert step.next_poll_at == now + 30
+    assert step.demand == pytest.approx((0.1 + 0.01) / 2)
+
+
 def test_what_a_poll_does_not_tell_stays_known_but_the_literal_is_always_the_last() -> None:
     step = go_on(WATCH, Observation(Status.QUEUED), now=BORN + 30)
 
@@ -124,6 +139,19 @@ def test_a_job_seen_to_wait_left_the_queue_halfway_to_the_look_that_found_it_run
     assert go_on(started, running, now=BORN + 20).running_since == BORN + 12
     assert go_on(started, queued, now=BORN + 20).running_since == BORN + 12
     assert go_on(started, Trouble(TroubleKind.MISSING, "404"), now=BORN + 20).running_since == BORN + 12
+
+
+def test_a_job_in_the_queue_is_looked_for_no_sooner_than_it_could_have_run_and_one_that_runs_is() -> None:
+    """Of jobs that run 400 s on average, one in twenty has ended after 400 * -ln 0.95 = 20.5 s."""
+    known = Fixed(constant(60.0), constant(400.0), seen=5)
+
+    def next_look(status: Status) -> float:
+        step = decide(WATCH, Observation(status), FOLLOWING, known, now=BORN + 30, sample=0.0)
+        assert isinstance(step, Continue)
+        return step.next_poll_at - (BORN + 30)
+
+    assert next_look(Status.QUEUED) == pytest.approx(-400 * math.log(0.95))
+    assert next_look(Status.RUNNING) == pytest.approx(EVERY_S)
 
 
 def test_a_job_never_seen_to_wait_has_no_time_of_leaving_the_queue() -> None:
@@ -147,6 +175,13 @@ def test_the_progress_of_a_running_job_is_an_estimate_of_its_end() -> None:
 
     assert go_on(WATCH, seen, now=BORN + 30).estimated_end_at == pytest.approx(BORN + 75, abs=1e-6)
     assert go_on(WATCH, replace(seen, status=Status.QUEUED), now=BORN + 30).estimated_end_at is None
+
+
+def test_progress_counts_from_when_the_job_left_the_queue_where_that_was_seen() -> None:
+    """A quarter done in the 30 s since it left leaves 90 s, though it was made 50 s ago."""
+    left = replace(WATCH, status=Status.RUNNING, seen_at=BORN + 40, running_since=BORN + 20)
+
+    assert go_on(left, Observation(Status.RUNNING, progress=0.25), now=BORN + 50).estimated_end_at == BORN + 140
 
 
 def test_trouble_leaves_the_time_of_the_last_sight_alone() -> None:

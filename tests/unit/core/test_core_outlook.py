@@ -5,7 +5,7 @@ import math
 import pytest
 from support.expecting import Fixed, constant
 
-from relay.core.hazard import lognormal
+from relay.core.hazard import bin_of, lognormal
 from relay.core.learning import Phase
 from relay.core.outlook import Lifetime, estimated_end_at, outlook
 
@@ -58,6 +58,25 @@ def test_an_estimate_of_the_provider_draws_the_expectation_towards_it() -> None:
     assert told.hazard.rates[:10] == hazard.rates[:10]
 
 
+def test_an_end_that_the_estimate_misses_by_a_factor_is_less_likely_by_a_lognormal_error_but_never_impossible() -> None:
+    """Jobs as likely to end in any second; 500 s are said to remain.  The error's sigma is 0.8 in log time.
+
+    An end at e^0.8 times the estimate weighs exp(-1/2) as much as one on it, and one
+    far off 0.02, which is what exp(-x^2 / 2) comes to beyond e^(0.8 * 2.8) = 9.4 times.
+    """
+    told = outlook(Lifetime(BORN, estimated_end_at=BORN + 700), None, Fixed(constant(1e6)), BORN + 200)
+    running = told.hazard.integral(200.0)
+
+    def density(remaining_s: float) -> float:
+        age = 200 + remaining_s
+        return told.hazard.rates[bin_of(age)] * math.exp(running - told.hazard.integral(age))
+
+    assert density(500 * math.exp(0.8)) / density(500.0) == pytest.approx(math.exp(-1 / 2), rel=0.1)
+    assert density(500 / math.exp(0.8)) / density(500.0) == pytest.approx(math.exp(-1 / 2), rel=0.1)
+    assert density(500 * 20.0) / density(500.0) == pytest.approx(0.02, rel=0.1)
+    assert density(500 / 20.0) / density(500.0) == pytest.approx(0.02, rel=0.1)
+
+
 def test_an_estimate_that_has_passed_counts_as_soon() -> None:
     hazard = constant(60.0)
     late = outlook(Lifetime(BORN, estimated_end_at=BORN - 500), None, Fixed(hazard), BORN + 60)
@@ -66,7 +85,7 @@ def test_an_estimate_that_has_passed_counts_as_soon() -> None:
 
 
 def test_progress_is_continued_as_it_went_and_an_estimate_is_taken_as_said() -> None:
-    """A quarter done in 30 s leaves 90; a hundredth done tells nothing yet."""
+    """A quarter done in 30 s leaves 90, a twentieth 570; a hundredth done tells nothing yet."""
 
     def guess(progress: float | None, eta_s: float | None = None) -> float | None:
         return estimated_end_at(progress=progress, eta_s=eta_s, running_for_s=30.0, now=BORN)
@@ -74,5 +93,6 @@ def test_progress_is_continued_as_it_went_and_an_estimate_is_taken_as_said() -> 
     assert guess(0.25) == BORN + 90
     assert guess(1.0) == BORN
     assert guess(0.25, 7.0) == BORN + 7
+    assert guess(0.05) == pytest.approx(BORN + 570, abs=1e-6)
     assert guess(0.01) is None
     assert guess(None) is None
