@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from relay.core.observation import Answer, Observation, Status, Trouble, TroubleKind
-from relay.core.standing import Change, Footing, Standing, after_answer, attributed, of_one_watch
+from relay.core.standing import Change, Footing, Standing, after_answer, attributed, of_one_watch, set_back
 
 NOW = 1_000_000.0
 SEEN = Observation(Status.RUNNING)
@@ -94,6 +94,7 @@ def test_each_probe_that_fails_doubles_the_rest_up_to_a_minute() -> None:
 
 def test_the_sample_lengthens_a_rest_by_up_to_a_tenth() -> None:
     assert step(WORKS, KEYLESS, sample=0.5).standing.rest_until == pytest.approx(NOW + 5.25, abs=1e-6)
+    assert step(DOUBTED, KEYLESS, sample=0.5).standing.rest_until == pytest.approx(NOW + 5.25, abs=1e-6)
 
 
 def test_the_providers_wish_lengthens_a_rest_and_a_longer_one_is_kept() -> None:
@@ -185,6 +186,15 @@ def test_an_outage_among_rate_limits_is_told_as_one() -> None:
     limits = replace(WORKS, rest_until=NOW, failures=4, failing_since=NOW - 10, rests=2)
 
     assert step(limits, DOWN).tell == "provider.unreachable"
+
+
+def test_a_rate_limit_among_failures_does_not_begin_their_row_anew() -> None:
+    failing = replace(WORKS, failures=4, failing_since=NOW - 9)
+
+    among = step(failing, limited(1.0)).standing
+
+    assert among.failing_since == NOW - 9
+    assert step(among, DOWN, now=NOW + 1).tell == "provider.unreachable"
 
 
 def test_nothing_but_rate_limits_for_five_minutes_is_a_spent_quota_told_once() -> None:
@@ -341,3 +351,12 @@ def test_a_provider_that_answers_at_all_can_be_reached_again() -> None:
 @pytest.mark.parametrize("answer", [*WELL, KEYLESS, DOWN, REFUSED])
 def test_every_other_answer_concerns_its_watch_as_it_is(answer: Answer) -> None:
     assert attributed(WORKS, answer, asked_before=0.0) is answer
+
+
+def test_a_clock_that_is_set_back_moves_every_instant_along_and_what_was_at_no_time_stays_so() -> None:
+    standing = Standing(Footing.UNREACHABLE, since=NOW, rest_until=NOW + 30, failures=7, failing_since=NOW - 10)
+
+    assert set_back(standing, 3600.0) == replace(
+        standing, since=NOW - 3600, rest_until=NOW - 3570, failing_since=NOW - 3610, worked_at=0.0
+    )
+    assert set_back(Standing(worked_at=NOW), 3600.0) == Standing(worked_at=NOW - 3600)
