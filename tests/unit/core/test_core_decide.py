@@ -154,6 +154,13 @@ def test_a_job_in_the_queue_is_looked_for_no_sooner_than_it_could_have_run_and_o
     assert next_look(Status.RUNNING) == pytest.approx(EVERY_S)
 
 
+def test_a_watch_whose_job_was_not_seen_yet_is_not_known_to_wait() -> None:
+    """It begins as queued, for want of a better word."""
+    assert not WATCH.life.waiting
+    assert replace(WATCH, seen_at=BORN + 5).life.waiting
+    assert not replace(WATCH, seen_at=BORN + 5, status=Status.RUNNING).life.waiting
+
+
 def test_a_job_never_seen_to_wait_has_no_time_of_leaving_the_queue() -> None:
     first = go_on(WATCH, Observation(Status.RUNNING), now=BORN + 10)
 
