@@ -77,6 +77,10 @@ def test_probes_come_ever_later_up_to_a_quarter_of_an_hour() -> None:
     assert gaps == [30, 60, 120, 240, 480, 900, 900]
 
 
+def test_an_outage_of_weeks_is_probed_each_quarter_of_an_hour_still() -> None:
+    assert after_attempt(replace(DOWN, probes=2000), found(Sign.ABSENT)).health.release_at == NOW + 900
+
+
 def test_a_probe_comes_no_later_than_the_schedule_of_its_delivery_and_no_sooner_than_was_asked_for() -> None:
     soon = after_attempt(DOWN, found(Sign.ABSENT, again_at=NOW + 5))
     asked = after_attempt(DOWN, found(Sign.OVERLOADED, again_at=NOW + 700, floor_s=600.0))

@@ -146,6 +146,15 @@ def test_a_tight_budget_makes_polls_dear_and_a_loose_one_changes_nothing() -> No
     assert poll(constant(60.0), terms=Contention(price=4 / 60)) == poll(constant(60.0))
 
 
+def test_a_budget_too_small_for_the_longest_interval_stretches_it() -> None:
+    """At so dear a price exponential jobs of a minute are worth a look after 355 s only."""
+    stretched = Contention(price=1e6, longest_s=200.0)
+
+    assert poll(constant(60.0), Bounds(2.0, 1.0, 30.0), stretched) == pytest.approx(200.0)
+    assert poll(constant(60.0), Bounds(2.0, 1.0, 30.0), stretched, sample=0.0) == pytest.approx(0.975 * 200)
+    assert poll(constant(60.0), Bounds(2.0, 1.0, 30.0), Contention(price=1e6, longest_s=20.0)) == pytest.approx(30.0)
+
+
 def test_the_price_that_just_fits_a_budget_and_the_longest_anyone_waits() -> None:
     """500 watches, 400 of which ask 0.01 and 100 ask 0.2, under a poll a second.
 
@@ -220,6 +229,7 @@ def retry(failures: int, **other: float | None) -> float:
 
 def test_a_failed_poll_is_repeated_after_a_second_that_doubles_to_a_minute() -> None:
     assert [retry(failures) for failures in range(1, 10)] == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert retry(2000) == 60
     assert retry(10_000) == 60
 
 
