@@ -92,6 +92,12 @@ def test_each_probe_that_fails_doubles_the_rest_up_to_a_minute() -> None:
     assert standing.since == NOW
 
 
+def test_a_trouble_of_weeks_is_probed_each_minute_still() -> None:
+    lasting = replace(DOUBTED, footing=Footing.UNREACHABLE, rests=20_000)
+
+    assert step(lasting, DOWN).standing.rest_until == NOW + 60
+
+
 def test_the_sample_lengthens_a_rest_by_up_to_a_tenth() -> None:
     assert step(WORKS, KEYLESS, sample=0.5).standing.rest_until == pytest.approx(NOW + 5.25, abs=1e-6)
     assert step(DOUBTED, KEYLESS, sample=0.5).standing.rest_until == pytest.approx(NOW + 5.25, abs=1e-6)
@@ -111,6 +117,12 @@ def test_three_403_in_a_row_with_nothing_working_for_30_s_are_the_credentials() 
     assert (first, second) == (Change(replace(WORKS, refusals=1)), Change(replace(WORKS, refusals=2)))
     assert (third.tell, third.standing.footing) == ("provider.unauthorized", Footing.UNAUTHORIZED)
     assert third.standing.rest_until == NOW + 5
+
+
+def test_a_403_that_is_only_counted_neither_rests_nor_doubts_the_credential() -> None:
+    counted = step(WORKS, FORBIDDEN).standing
+
+    assert (counted.refusals, counted.doubted, counted.probing) == (1, False, False)
 
 
 def test_no_number_of_403_is_the_credentials_while_other_polls_work() -> None:
@@ -195,6 +207,12 @@ def test_a_rate_limit_among_failures_does_not_begin_their_row_anew() -> None:
 
     assert among.failing_since == NOW - 9
     assert step(among, DOWN, now=NOW + 1).tell == "provider.unreachable"
+
+
+def test_a_refusal_among_rate_limits_does_not_begin_their_rests_anew() -> None:
+    limits = replace(WORKS, rest_until=NOW, failing_since=NOW - 20, rests=3)
+
+    assert step(limits, KEYLESS).standing == replace(limits, rest_until=NOW + 5, refusals=1)
 
 
 def test_nothing_but_rate_limits_for_five_minutes_is_a_spent_quota_told_once() -> None:
