@@ -95,8 +95,10 @@ def resolve(client: Client, reference: str) -> str:
     """
     if _WHOLE_ID.fullmatch(reference):
         return reference
-    if ":" in reference or not reference.startswith("wat_"):
+    if ":" in reference:
         return str(client.get(watch_path(reference))["id"])
+    if not reference.startswith("wat_"):
+        raise NothingMatched(f'no watch "{reference}": name it by its id, wat_..., or as provider:job_id')
     found = list(client.pages("/v1/watches", {"id_prefix": reference}, _MOST_MATCHES))
     if not found:
         raise NothingMatched(f'no watch "{reference}"')

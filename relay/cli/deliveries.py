@@ -7,7 +7,7 @@ import click
 
 from relay.cli import lists, output
 from relay.cli.client import Client, delivery_path
-from relay.cli.common import client_of, for_each, resolve
+from relay.cli.common import NothingMatched, client_of, for_each, resolve
 from relay.cli.exit_codes import ExitCode
 from relay.cli.groups import ListingGroup
 from relay.core.text import one_line
@@ -51,7 +51,7 @@ def ls(
       relay deliveries ls --watch getimg:req-01HXYZVIDEO1234 --json
     """
     client = client_of(ctx)
-    query: dict[str, object] = {"watch": resolve(client, reference)} if reference else {}
+    query: dict[str, object] = {} if reference is None else {"watch": resolve(client, reference)}
     query |= {name: value for name, value in (("destination", destination), ("since", since)) if value}
     if state:
         query["state"] = list(state)
@@ -87,7 +87,7 @@ def show(ctx: click.Context, delivery_id: str, as_json: bool) -> int:
     Example:
       relay deliveries show dlv_...
     """
-    item = client_of(ctx).get(delivery_path(delivery_id))
+    item = client_of(ctx).get(_path(delivery_id))
     if as_json:
         output.json_line(item)
         return ExitCode.OK
@@ -144,12 +144,18 @@ def resend(ctx: click.Context, /, ids: tuple[str, ...], reference: str | None, d
     return _tell_resent(told)
 
 
+def _path(delivery_id: str) -> str:
+    if not delivery_id.startswith("dlv_"):
+        raise NothingMatched(f'no delivery "{delivery_id}": its id is dlv_...')
+    return delivery_path(delivery_id)
+
+
 def _listed(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 
 def _resend_one(client: Client, delivery_id: str) -> None:
-    client.post(f"{delivery_path(delivery_id)}/resend")
+    client.post(f"{_path(delivery_id)}/resend")
     output.say(f"{one_line(delivery_id)} is on its way")
 
 
@@ -176,7 +182,7 @@ def drop(ctx: click.Context, ids: tuple[str, ...]) -> int:
     client = client_of(ctx)
 
     def give_up(delivery_id: str) -> None:
-        client.post(f"{delivery_path(delivery_id)}/drop")
+        client.post(f"{_path(delivery_id)}/drop")
         output.say(f"{one_line(delivery_id)} is given up")
 
     return for_each(ids, give_up)

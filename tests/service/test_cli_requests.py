@@ -426,6 +426,25 @@ def test_a_beginning_of_several_ids_is_a_wrong_use_and_of_none_is_3(api: Scripte
     assert (none.returncode, none.stderr) == (3, 'error: no watch "wat_zzz"\n')
 
 
+@pytest.mark.parametrize("command", [["show"], ["explain"], ["poll"], ["rm"], ["wait"], ["deliveries", "--watch"]])
+@pytest.mark.parametrize("reference", ["req-01", "a/b", ""])
+def test_what_can_be_no_watch_is_answered_with_how_to_name_one(
+    api: ScriptedApi, relay: Cli, command: list[str], reference: str
+) -> None:
+    done = relay.process(*command, reference)
+
+    assert (done.returncode, api.asked) == (3, [])
+    assert done.stderr == f'error: no watch "{reference}": name it by its id, wat_..., or as provider:job_id\n'
+
+
+@pytest.mark.parametrize("command", ["show", "resend", "drop"])
+def test_what_can_be_no_delivery_is_answered_with_how_to_name_one(api: ScriptedApi, relay: Cli, command: str) -> None:
+    done = relay.process("deliveries", command, "req-01")
+
+    assert (done.returncode, api.asked) == (3, [])
+    assert done.stderr == 'error: no delivery "req-01": its id is dlv_...\n'
+
+
 # rm, poll and deliveries
 
 
@@ -559,8 +578,8 @@ def test_a_drop_names_each_delivery(api: ScriptedApi, relay: Cli) -> None:
 
 
 def test_an_id_with_a_path_in_it_stays_an_id(api: ScriptedApi, relay: Cli) -> None:
-    assert relay.process("deliveries", "show", "dlv 1/resend").returncode == 3
-    assert api.asked[0].path == "/v1/deliveries/dlv 1/resend"
+    assert relay.process("deliveries", "show", "dlv_ 1/resend").returncode == 3
+    assert api.asked[0].path == "/v1/deliveries/dlv_ 1/resend"
 
 
 @pytest.mark.parametrize(
