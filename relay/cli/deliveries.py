@@ -130,15 +130,17 @@ def resend(ctx: click.Context, /, ids: tuple[str, ...], reference: str | None, d
       relay deliveries resend --since 2h --state exhausted --dry-run
       relay deliveries resend --destination shop --since 1d --rate 5/s
     """
-    conditions = {{"types": "type"}.get(name, name): _listed(value) for name, value in wanted.items() if value}
-    if ids and (conditions or reference or dry_run):
+    conditions = {
+        {"types": "type"}.get(name, name): _listed(value) for name, value in wanted.items() if value not in (None, ())
+    }
+    if ids and (conditions or reference is not None or dry_run):
         raise click.UsageError("name deliveries, or say which by options, not both")
     client = client_of(ctx)
     if ids:
         return for_each(ids, partial(_resend_one, client))
-    if not (reference or conditions.keys() - {"rate"}):
+    if reference is None and not conditions.keys() - {"rate"}:
         raise click.UsageError("say which: by an ID, or by an option such as --state exhausted")
-    if reference:
+    if reference is not None:
         conditions["watch"] = resolve(client, reference)
     told = client.post("/v1/deliveries/resend", {**conditions, "dry_run": dry_run})
     return _tell_resent(told)

@@ -570,6 +570,16 @@ def test_a_resend_names_each_delivery(api: ScriptedApi, relay: Cli) -> None:
     assert [asked.path for asked in api.asked] == ["/v1/deliveries/dlv_1/resend", "/v1/deliveries/dlv_2/resend"]
 
 
+def test_a_condition_of_a_resend_that_is_empty_is_not_left_out(api: ScriptedApi, relay: Cli) -> None:
+    api.on("POST", "/v1/deliveries/resend", (422, problem(422, "destination is too short")))
+
+    empty_watch = relay.process("deliveries", "resend", "--since", "2h", "--watch", "")
+    empty_destination = relay.process("deliveries", "resend", "--since", "2h", "--destination", "")
+
+    assert (empty_watch.returncode, empty_destination.returncode) == (3, 1)
+    assert [asked.body["destination"] for asked in api.asked] == [""]
+
+
 def test_a_drop_names_each_delivery(api: ScriptedApi, relay: Cli) -> None:
     api.on("POST", "/v1/deliveries/dlv_1/drop", (200, delivery("dlv_1", state="dropped")))
 
