@@ -114,6 +114,7 @@ def test_a_slip_is_answered_with_what_was_meant(report, text, message, hint):
         ('[schedule]\ndetection_lag = "0s"', "detection_lag", "must be longer than 0s"),
         ('[schedule]\ndetection_lag = "soon"', "detection_lag", '"soon" is not a duration'),
         ('[retention]\nwatches = "99999w"', "watches", "is longer than a hundred years"),
+        ('[retention]\nwatches = "36601d"', "watches", "is longer than a hundred years"),
         (f'[retention]\nwatches = "{"9" * 400}s"', "watches", "is longer than a hundred years"),
         ("[retention]\nwatches = true", "watches", 'must be text, as in "30s"'),
         ("[retention]\nwatches = inf", "watches", 'a duration needs a unit; write "30s"'),

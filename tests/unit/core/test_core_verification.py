@@ -309,6 +309,16 @@ def test_a_timestamp_in_another_form_is_recognised(stamp: str, message: str) -> 
     assert seen.findings[0].message == f"webhook-timestamp {message}; it must be whole seconds since 1970"
 
 
+def test_a_signature_of_other_seconds_than_the_header_writes_is_found_out() -> None:
+    seen = look({**signed(), "webhook-timestamp": f"{NOW}000"})
+
+    assert seen.signed_by == "secret 1"
+    assert [finding.message for finding in seen.findings] == [
+        "webhook-timestamp is in milliseconds; it must be whole seconds since 1970",
+        "the signature was made with the time as whole seconds, not as the header says",
+    ]
+
+
 def test_two_slips_at_once_are_told_apart() -> None:
     """The text as the key, over a body written anew, in hexadecimal."""
     token = forged(f"dlv_1.{NOW}.".encode() + json.dumps(VALUE).encode(), CURRENT.text.encode())
