@@ -181,7 +181,7 @@ def test_a_rate_limit_that_was_under_way_lengthens_a_rest_only_by_what_the_provi
 def test_only_an_answer_to_a_question_after_the_rest_ends_a_row_of_rate_limits() -> None:
     resting = replace(WORKS, rest_until=NOW, failing_since=NOW - 70, rests=4)
 
-    early = after_answer(resting, SEEN, asked_at=NOW - 0.1, now=NOW + 5, sample=0.0)
+    early = after_answer(replace(resting, failures=3), SEEN, asked_at=NOW - 0.1, now=NOW + 5, sample=0.0)
     assert early == Change(replace(resting, worked_at=NOW - 0.1))
     late = after_answer(resting, SEEN, asked_at=NOW, now=NOW + 5, sample=0.0)
     assert late == Change(Standing(since=5.0, rest_until=NOW, worked_at=NOW))
@@ -198,6 +198,13 @@ def test_an_outage_among_rate_limits_is_told_as_one() -> None:
     limits = replace(WORKS, rest_until=NOW, failures=4, failing_since=NOW - 10, rests=2)
 
     assert step(limits, DOWN).tell == "provider.unreachable"
+
+
+def test_a_trouble_that_is_new_lengthens_a_rest_that_is_not_over() -> None:
+    limits = replace(WORKS, rest_until=NOW + 1, failures=4, failing_since=NOW - 10, rests=1)
+
+    assert step(limits, DOWN).standing.rest_until == NOW + 5
+    assert step(replace(limits, rest_until=NOW + 50), DOWN).standing.rest_until == NOW + 50
 
 
 def test_a_rate_limit_among_failures_does_not_begin_their_row_anew() -> None:
