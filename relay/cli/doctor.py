@@ -353,7 +353,9 @@ def _destinations(found: dict[str, Any]) -> Iterator[Finding]:
         why = item["detail"] or "no more is known"
         detail = f"{condition} since {output.ago(item['since'])}, {item['held']} held: {why}"
         if not named:
-            yield Finding(Level.WARN, subject, detail, "relay deliveries --state held   # they go out once it is back")
+            state = "pending" if condition == "refusing" else "held"
+            mend = f"relay deliveries --state {state}   # they go out once it is back"
+            yield Finding(Level.WARN, subject, detail, mend)
         elif condition == "draining":
             yield Finding(Level.OK, subject, detail)
         elif condition == "disabled":

@@ -249,6 +249,20 @@ def test_destinations_that_take_nothing_are_told_with_what_brings_them_back(exam
     assert found["callbacks to shop.example:443"][0][0] == "WARN"
 
 
+@pytest.mark.parametrize(("condition", "state"), [("refusing", "pending"), ("unreachable", "held")])
+def test_what_is_owed_to_a_callback_host_is_looked_for_where_it_waits(
+    examine: Examine, api: ScriptedApi, condition: str, state: str
+) -> None:
+    since = "2001-01-01T00:00:00.000Z"
+    host = {"host": "shop.example:443", "condition": condition, "since": since, "detail": "HTTP 401", "held": 0}
+    api.on("GET", "/v1/destinations", (200, {"items": [], "callback_hosts": [host]}))
+
+    [(_, _, mend)] = examine()[1]["callbacks to shop.example:443"]
+
+    assert mend is not None
+    assert mend.startswith(f"relay deliveries --state {state} ")
+
+
 def test_without_a_token_the_rest_is_still_examined(examine: Examine, api: ScriptedApi) -> None:
     api.on("GET", "/v1/status", (401, problem(401, "send a token")))
 
