@@ -157,10 +157,17 @@ def test_a_refusal_is_told_once_and_its_end_too() -> None:
     assert after(REFUSING, Sign.WORKS) == Change(Health(since=NOW), "destination.recovered")
 
 
+def test_what_was_refused_is_still_told_while_the_destination_does_not_answer() -> None:
+    absent = after(REFUSING, Sign.ABSENT).health
+
+    assert absent == replace(REFUSING, failures=1, failing_since=NOW)
+
+
 def test_a_host_of_many_callbacks_is_told_to_refuse_once_an_hour_at_most() -> None:
     works = found(Sign.WORKS, target=HOOK)
 
     assert after_attempt(REFUSING, works) == Change(REFUSING)
+    assert after_attempt(replace(REFUSING, failures=3), works) == Change(REFUSING)
     assert after_attempt(replace(REFUSING, since=NOW - 3600), works) == Change(Health(since=NOW))
 
 
