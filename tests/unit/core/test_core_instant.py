@@ -1,5 +1,7 @@
 """Instants, read and written."""
 
+import time
+
 import pytest
 
 from relay.core.instant import iso, parse_instant
@@ -33,6 +35,16 @@ def test_one_instant_has_many_spellings(value: object) -> None:
 )
 def test_fractions_of_any_length_are_read(text: str, fraction: float) -> None:
     assert parse_instant(f"2026-11-21T{text}") == pytest.approx(TEN_O_CLOCK + fraction, abs=1e-6)
+
+
+def test_text_without_a_zone_is_utc_wherever_the_machine_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert parse_instant("2026-11-21T10:00:00") == TEN_O_CLOCK
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize(

@@ -327,6 +327,13 @@ def test_two_slips_at_once_are_told_apart() -> None:
     assert slips(seen) == [Slip.SECRET_AS_TEXT, Slip.BODY_CHANGED, Slip.SIGNATURE_FORM, Slip.SIGNATURE_FORM]
 
 
+def test_three_slips_at_once_are_too_many_to_be_believed() -> None:
+    """The text as the key, without the dots, over a body written anew."""
+    token = forged(f"dlv_1{NOW}".encode() + json.dumps(VALUE).encode(), CURRENT.text.encode())
+
+    assert slips(look({**signed(), "webhook-signature": f"v1,{token}"})) == [Slip.WRONG_SECRET]
+
+
 def test_a_secret_is_never_told() -> None:
     seen = look(signed(BODY, SigningSecret.of(CURRENT.text.encode())))
 
