@@ -192,10 +192,21 @@ async def test_another_configuration_ends_a_rest_for_want_of_a_key_but_not_one_t
     bench.poller.adopt(bench.account, [])
     assert await bench.step(1.1) == 1  # otherwise after 5 s
     assert await bench.step(30) == 1
+    await bench.watch("b", says("completed"))
     bench.poller.adopt(bench.account, [])
     assert await bench.step(41) == 0
-    assert await bench.step(2) == 1
+    assert await bench.step(2) == 2
 
+    assert await bench.status(watch_id) is Status.COMPLETED
+
+
+async def test_another_configuration_ends_the_rest_of_a_key_that_was_told_to_be_refused(bench: Bench) -> None:
+    watch_id = await bench.watch("a", Response(401), Response(401), says("completed"))
+    assert [await bench.step(), await bench.step(5.1)] == [1, 1]
+
+    bench.poller.adopt(bench.account, [])
+
+    assert await bench.step(2.6) == 1  # otherwise after 5 s
     assert await bench.status(watch_id) is Status.COMPLETED
 
 
