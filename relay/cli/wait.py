@@ -77,14 +77,14 @@ def wait_for(
     when the time is up.
     """
     ended: list[ExitCode] = []
-    pending = 0
+    pending: list[str] = []
     progress = _Progress() if sys.stderr.isatty() else None
     waiting = _Waiting(client, list(dict.fromkeys(ids)), timeout_s, progress)
     try:
         for watch in waiting.answers():
             code = of_status(watch["status"])
             if code is ExitCode.PENDING:
-                pending += 1
+                pending.append(f"{watch['provider']}:{watch['job_id']} is still {watch['status']}")
                 continue
             ended.append(code)
             _print(watch, as_json=as_json)
@@ -94,6 +94,8 @@ def wait_for(
         waiting.stop()
     if not pending or (first and ended):
         return worst(ended)
+    for line in pending:
+        output.say(one_line(line, 2000))
     return worst([*ended, ExitCode.PENDING if timeout_s == 0 else ExitCode.TIMED_OUT])
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -145,6 +146,7 @@ def test_time_that_runs_out_is_124(api: ScriptedApi) -> None:
     done = run(api, A, B, "--timeout", "100ms")
 
     assert (done.return_value, done.stdout) == (124, f"{B}\tcompleted\t\n")
+    assert re.fullmatch(r"getimg:\S+ is still queued\n", done.stderr)
 
 
 def test_any_is_content_with_one_although_time_ran_out_for_another(api: ScriptedApi) -> None:
