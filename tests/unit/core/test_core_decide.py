@@ -191,6 +191,10 @@ def test_progress_counts_from_when_the_job_left_the_queue_where_that_was_seen() 
     assert go_on(left, Observation(Status.RUNNING, progress=0.25), now=BORN + 50).estimated_end_at == BORN + 140
 
 
+def test_a_clock_that_went_back_makes_no_estimate_of_the_past() -> None:
+    assert go_on(WATCH, Observation(Status.RUNNING, progress=0.5), now=BORN - 60).estimated_end_at == BORN - 60
+
+
 def test_trouble_leaves_the_time_of_the_last_sight_alone() -> None:
     seen = after(WATCH, go_on(WATCH, Observation(Status.RUNNING), now=BORN + 10))
 
