@@ -185,6 +185,14 @@ async def test_one_host_takes_no_more_than_its_share_of_a_round(bench: Bench) ->
     assert await bench.step() == 5
 
 
+async def test_a_receiver_has_20_s_and_is_heard_for_16_kib(bench: Bench) -> None:
+    await bench.outcome()
+
+    await bench.step()
+
+    assert (bench.transport.timeouts, bench.transport.limits) == ([20.0], [16_384])
+
+
 async def test_the_start_of_the_answer_is_kept_clean(bench: Bench) -> None:
     bench.replies = [Response(500, body=b"\x1b[31mno\x00 way\x1b[0m" + b"x" * 5000)]
     await bench.outcome()

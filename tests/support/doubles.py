@@ -61,14 +61,16 @@ Reply = Response | Exception
 
 @dataclass
 class ScriptedTransport:
-    """Answers each request by a function, and remembers it, and how much was to be read of the answer."""
+    """Answers each request by a function, and remembers it, for how long and how much was to be read of the answer."""
 
     answer: Callable[[Request], Reply]
     sent: list[Request] = field(default_factory=list)
+    timeouts: list[float] = field(default_factory=list)
     limits: list[int] = field(default_factory=list)
 
     async def send(self, request: Request, *, timeout_s: float, max_body: int) -> Response:
         self.sent.append(request)
+        self.timeouts.append(timeout_s)
         self.limits.append(max_body)
         reply = self.answer(request)
         if isinstance(reply, Exception):
