@@ -685,6 +685,19 @@ async def test_a_job_that_is_always_refused_does_not_rest_the_others_again_and_a
     assert len(rests) <= 3
 
 
+async def test_the_second_refusal_of_a_job_is_its_own_once_another_has_been_answered(bench: Bench) -> None:
+    await bench.watch("alien", Response(401))
+    await bench.step()
+    await bench.watch("ours", says("running"))
+    assert [await bench.step(5.1), await bench.step(0.1)] == [1, 1]
+    assert len(bench.transport.sent) == 3
+    assert bench.transport.sent[-1].url.endswith("alien")
+
+    await bench.watch("news", says("running"))
+
+    assert await bench.step(0.1) == 1
+
+
 async def test_an_outage_is_told_once_however_many_watches_it_hits(bench: Bench) -> None:
     for number in range(30):
         await bench.watch(f"j{number}", says("running"))
