@@ -178,6 +178,7 @@ async def _daemon(folder: Path) -> AsyncIterator[str]:
     log = (folder / "daemon.log").open("wb")
     process = await asyncio.create_subprocess_exec(
         sys.executable,
+        "-P",  # whatever lies in the folder where this was started
         "-m",
         "relay",
         "serve",

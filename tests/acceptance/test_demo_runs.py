@@ -7,14 +7,18 @@ from pathlib import Path
 
 
 def test_the_demo_shows_every_outcome_ends_well_and_leaves_alone_what_is_configured(tmp_path: Path) -> None:
+    (here := tmp_path / "here").mkdir()
+    (here / "secrets.py").write_text("raise SystemExit('a file of the folder it was started in')")
+    (state := tmp_path / "state").mkdir()
     settings = {
-        "RELAY__STORE__URL": f"sqlite:///{tmp_path}/relay.db",
+        "RELAY__STORE__URL": f"sqlite:///{state}/relay.db",
         "RELAY__SERVER__LISTEN": "0.0.0.0:8377",
-        "RUNTIME_DIRECTORY": str(tmp_path),
+        "RUNTIME_DIRECTORY": str(state),
     }
 
     done = subprocess.run(
-        [sys.executable, "-m", "relay", "demo"],
+        [Path(sys.executable).with_name("relay"), "demo"],
+        cwd=here,
         env=os.environ | settings,
         capture_output=True,
         text=True,
@@ -28,4 +32,4 @@ def test_the_demo_shows_every_outcome_ends_well_and_leaves_alone_what_is_configu
     assert "NOT VERIFIED" not in done.stdout
     for outcome in ("job.completed", "job.failed", "job.cancelled", "Slack messages:", "Discord messages:"):
         assert outcome in done.stdout
-    assert list(tmp_path.iterdir()) == []
+    assert list(state.iterdir()) == []
