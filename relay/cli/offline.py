@@ -48,13 +48,14 @@ def check(config_path: Path | None) -> int:
     Example:
       relay config check --config config.toml && relay reload
     """
+    from relay.core.text import counted
     from relay.settings import load_settings
 
     settings = load_settings(config_path)
     for warning in settings.warnings:
         click.echo(warning, err=True)
-    counted = f"{len(settings.providers)} providers, {len(settings.destinations)} destinations"
-    click.echo(f"{settings.path}: ok ({counted}, {len(settings.warnings)} warnings)")
+    found = {"provider": settings.providers, "destination": settings.destinations, "warning": settings.warnings}
+    click.echo(f"{settings.path}: ok ({', '.join(counted(len(items), name) for name, items in found.items())})")
     return ExitCode.OK
 
 

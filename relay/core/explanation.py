@@ -13,6 +13,7 @@ from relay.core.outlook import Expectations, Outlook, outlook
 from relay.core.routing import Route, routed_targets
 from relay.core.schedule import Bounds, best_next_age, price_of_lag, retry_gap_s
 from relay.core.standing import Footing, Standing
+from relay.core.text import counted
 from relay.core.watch import MISSING_CONFIRMATIONS, Target, Watch
 
 _NEAR = 1.02
@@ -235,7 +236,7 @@ def _audience(told: Mapping[str, tuple[Status, ...]]) -> str:
 
 def _ended(watch: Watch, around: Surroundings, event: Event | None, now: float) -> tuple[str, ...]:
     since = format_duration(max(now - (watch.finalized_at or now), 0.0))
-    sentences = [f"It has ended as {watch.status} {since} ago, after {watch.polls} polls."]
+    sentences = [f"It has ended as {watch.status} {since} ago, after {counted(watch.polls, 'poll')}."]
     error = event.data["error"] if event is not None else None
     if isinstance(error, dict):
         reason = str(error.get("message") or error.get("code")).rstrip(".")
@@ -248,7 +249,7 @@ def _ended(watch: Watch, around: Surroundings, event: Event | None, now: float) 
 
 
 def _delivery(delivery: Delivery, now: float) -> str:
-    name, times = _name(delivery.target), f"{delivery.attempts} {'attempt' if delivery.attempts == 1 else 'attempts'}"
+    name, times = _name(delivery.target), counted(delivery.attempts, "attempt")
     reason = f": {delivery.reason}" if delivery.reason else ""
     if delivery.state is DeliveryState.DELIVERED:
         return f"{_capital(name)} was told, with {times}."

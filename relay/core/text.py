@@ -1,4 +1,4 @@
-"""Cleaning of text that others wrote, before it reaches a store, a log, a terminal or a chat."""
+"""Text: what others wrote, cleaned before it reaches a store, a log, a terminal or a chat; and how relay counts."""
 
 import re
 
@@ -20,3 +20,8 @@ def clean(text: str, limit: int = MESSAGE_LIMIT) -> str:
 def one_line(text: str, limit: int = 300) -> str:
     """Return `text` cleaned, on one line, cut to `limit` characters."""
     return clean(" ".join(clean(text, 4 * limit).split()), limit)
+
+
+def counted(number: int, name: str) -> str:
+    """Return a number of things with their name, as in "1 poll" and "2 polls"."""
+    return f"{number:,} {name}" if number == 1 else f"{number:,} {name}s"

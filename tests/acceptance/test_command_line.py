@@ -193,7 +193,7 @@ async def test_the_configuration_is_checked_without_a_daemon(tmp_path: Path) -> 
     bad.write_text('[sever]\n[providers.getimg]\napi_key = "sk_inline"\nrate = "fast"\n')
 
     code, out, _ = await run("http://unused", "config", "check", "--config", str(good))
-    assert (code, "ok (1 providers" in out) == (0, True)
+    assert (code, "ok (1 provider, " in out) == (0, True)
     code, _, err = await run("http://unused", "config", "check", "--config", str(bad))
 
     assert code == 78

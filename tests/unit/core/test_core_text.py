@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.core.text import MESSAGE_LIMIT, clean, one_line
+from relay.core.text import MESSAGE_LIMIT, clean, counted, one_line
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,7 @@ def test_one_line_folds_all_white_space() -> None:
 
 def test_one_line_is_cut_as_well() -> None:
     assert one_line("ab\ncdef", 5) == "ab c…"
+
+
+def test_one_thing_has_its_name_and_any_other_number_that_of_many() -> None:
+    assert [counted(number, "poll") for number in (0, 1, 2, 1234)] == ["0 polls", "1 poll", "2 polls", "1,234 polls"]
