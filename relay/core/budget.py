@@ -61,8 +61,8 @@ class Budget:
 
     @classmethod
     def fresh(cls, rate: Rate, now: float) -> "Budget":
-        """Return a budget for a process that cannot know what was spent before it: no burst at first."""
-        return cls(rate, now + (rate.burst - 1) * rate.interval_s)
+        """Return a budget for a process that cannot know what was spent before it: as if all had been."""
+        return cls(rate, now + rate.burst * rate.interval_s)
 
     def available(self, now: float) -> int:
         """Return how many polls may go out at `now`."""

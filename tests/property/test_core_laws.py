@@ -357,11 +357,12 @@ def test_next_at_names_the_instant_at_which_a_poll_is_available(
 
 
 @given(rates, clocks)
-def test_a_fresh_budget_gives_one_poll_at_a_time(rate: Rate, start: float) -> None:
-    budget = Budget.fresh(rate, start)
+def test_a_restart_adds_nothing_to_what_the_process_before_it_could_spend(rate: Rate, start: float) -> None:
+    """A full bucket that is emptied at the last moment has its next poll no later than a fresh one has its first."""
+    spent = Budget(rate, due_at=start).spend(rate.burst, start)
 
-    assert budget.available(start) == 1
-    assert budget.spend(1, start).available(start) == 0
+    assert Budget.fresh(rate, start) == spent
+    assert spent.available(start) == 0
 
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}

@@ -36,12 +36,14 @@ def test_a_tenth_of_the_limit_may_go_at_once_and_the_rest_is_spread(limit: int, 
 
 
 @pytest.mark.parametrize("limit", [1, 7, 10, 11, 60, 90, 600, 1000])
-def test_a_fresh_budget_gives_one_poll_and_no_burst(limit: int) -> None:
+def test_a_fresh_budget_has_to_earn_its_first_poll(limit: int) -> None:
+    """What went before it may have spent everything a moment ago, so that restarts would add a poll each."""
     rate = Rate(limit, 60.0)
     budget = Budget.fresh(rate, NOW)
 
-    assert budget.available(NOW) == 1
-    assert budget.spend(1, NOW).available(NOW) == 0
+    assert budget.available(NOW + 0.99 * rate.interval_s) == 0
+    assert budget.available(NOW + rate.interval_s) == 1
+    assert budget.next_at(NOW) == pytest.approx(NOW + rate.interval_s, abs=1e-6)
 
 
 def test_an_idle_budget_fills_up_to_the_burst_and_no_further() -> None:
@@ -49,7 +51,7 @@ def test_an_idle_budget_fills_up_to_the_burst_and_no_further() -> None:
     budget = Budget.fresh(rate, NOW)
 
     filled = [budget.available(NOW + steps * rate.interval_s + 0.01) for steps in range(8)]
-    assert filled == [1, 2, 3, 4, 5, 6, 6, 6]
+    assert filled == [0, 1, 2, 3, 4, 5, 6, 6]
 
 
 def test_spending_costs_an_interval_a_poll() -> None:
