@@ -72,11 +72,11 @@ class Churn:
         return self.seen
 
     async def _churn(self, session: aiohttp.ClientSession) -> None:
+        until = time.monotonic() + self._seconds
         async with asyncio.TaskGroup() as tasks:
-            lasting = [tasks.create_task(self._add(session)), tasks.create_task(self._reload())]
-            lasting += [tasks.create_task(self._ask(session)) for _ in range(_CLIENTS)]
-            lasting += [tasks.create_task(self._follow_events(session))]
-            until = time.monotonic() + self._seconds
+            tasks.create_task(self._add(session, until))
+            lasting = [tasks.create_task(self._ask(session)) for _ in range(_CLIENTS)]
+            lasting += [tasks.create_task(self._reload()), tasks.create_task(self._follow_events(session))]
             while time.monotonic() < until:
                 await asyncio.sleep(_LOOK_EVERY_S)
                 database = self._folder / "relay.db"
@@ -87,8 +87,9 @@ class Churn:
             for task in lasting:
                 task.cancel()
 
-    async def _add(self, session: aiohttp.ClientSession) -> None:
-        while True:
+    async def _add(self, session: aiohttp.ClientSession, until: float) -> None:
+        """Add jobs; never cancelled, as the daemon may have accepted what was not answered yet."""
+        while time.monotonic() < until:
             accounts = self._random.choices(ACCOUNTS, k=round(_JOBS_PER_S * _ADD_EVERY_S))
             watches = [self._world.submit(account, *_JOB_S) for account in accounts]
             async with session.post("/v1/watches/batch", json={"watches": watches}) as answer:
