@@ -150,8 +150,14 @@ def _error_name(error: sqlite3.Error | OSError) -> str:
 
 
 async def _check(connection: Connection, path: Path) -> None:
-    """Read every page once, so that damage is told now and not by the one poll that meets it in a month."""
+    """Read every page once, so that damage is told now and not by the one poll that meets it in a month.
+
+    The constraints are left out: they held when the rows were written, and to go through them again takes three
+    times as long as all the rest.
+    """
+    await connection.execute("PRAGMA ignore_check_constraints = ON")
     findings = [str(row[0]) for row in await connection.execute_fetchall("PRAGMA quick_check(1)")]
+    await connection.execute("PRAGMA ignore_check_constraints = OFF")
     if findings != ["ok"]:
         raise StoreUnusable(f"{path} is damaged: {findings[0]}; restore it from a backup or move it away")
 
