@@ -1,7 +1,7 @@
 """From a request to a watch: what is checked before it is stored."""
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from relay.api.auth import Caller
 from relay.api.context import Context, Followed
@@ -15,6 +15,9 @@ from relay.core.outlook import Lifetime, Outlook, outlook
 from relay.core.schedule import best_interval_s, demand, within_bounds
 from relay.core.watch import NewWatch, Target
 
+_HINTS = 50
+"""How many names that are not configured are compared with those that are: a batch may hold twenty thousand."""
+
 
 class Admission:
     """Makes watches of requests that come together: what holds for one holds for all, and is worked out once."""
@@ -27,6 +30,7 @@ class Admission:
         self._entropy = context.entropy.bytes(number * ids.ENTROPY_BYTES)
         self._admitted = 0
         self._expected: dict[str, tuple[Outlook, float]] = {}
+        self._hints: dict[tuple[str, str], str] = {}
 
     def watch(self, wanted: WatchRequest) -> NewWatch:
         """Return the watch that a request asks for.
@@ -38,7 +42,9 @@ class Admission:
         followed = context.providers.get(wanted.provider)
         job, deadline = Job(wanted.job_id, dict(wanted.params)), now
         if followed is None:
-            errors.append(InvalidValue("provider", _not_configured(wanted.provider, context.providers)))
+            errors.append(
+                InvalidValue("provider", self._not_configured("provider", wanted.provider, context.providers))
+            )
         else:
             try:
                 job = followed.provider.check(job)
@@ -78,7 +84,8 @@ class Admission:
             if name in context.destinations:
                 targets[name] = context.destinations[name].target
             else:
-                errors.append(InvalidValue(f"destinations.{index}", _not_configured(name, context.destinations)))
+                missing = self._not_configured("destination", name, context.destinations)
+                errors.append(InvalidValue(f"destinations.{index}", missing))
         for field, url in wanted.callbacks():
             try:
                 target = context.callback_target(url)
@@ -99,9 +106,12 @@ class Admission:
         moment = within_bounds(best_s, bounds, terms, now=now, deadline=deadline, sample=sample)
         return moment, demand(expected, moment - now)
 
+    def _not_configured(self, kind: str, name: str, known: Collection[str]) -> str:
+        if (kind, name) not in self._hints and len(self._hints) < _HINTS:
+            self._hints[kind, name] = _hint(name, sorted(known))
+        return f'"{name}" is not configured{self._hints.get((kind, name), "")}'
 
-def _not_configured(name: str, known: Collection[str]) -> str:
-    names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f'; did you mean "{close[0]}"?' if close else f"; configured: {', '.join(names) or 'none'}"
-    return f'"{name}" is not configured{hint}'
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f'; did you mean "{close[0]}"?' if close else f"; configured: {', '.join(known) or 'none'}"

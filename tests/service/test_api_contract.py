@@ -193,6 +193,22 @@ class TestAdding:
         assert results[0]["id"] == results[2]["id"]
         assert await api.stored() == 1
 
+    async def test_what_was_meant_is_looked_for_fifty_times_a_batch(self, api: Api) -> None:
+        """Looking is slow: a thousand items with twenty names each would keep everybody else waiting for a second."""
+        ops = ["opps"] * 20
+        items = [
+            {"provider": "plain", "job_id": "a", "destinations": [*ops[:18], "o", f"op{item}"]} for item in range(60)
+        ]
+
+        _, result = await api.call("POST", "/v1/watches/batch", json={"watches": items})
+
+        details = [item["problem"]["detail"] for item in result["items"]]  # type: ignore[attr-defined]
+        assert all(detail.count('"opps" is not configured; did you mean "ops"?') == 18 for detail in details)
+        assert [f'"op{item}" is not configured;' in detail for item, detail in enumerate(details)] == (
+            [True] * 48 + [False] * 12
+        )
+        assert details[59].endswith('destinations.19 "op59" is not configured')
+
 
 def test_a_key_is_one_line_of_what_may_be_printed() -> None:
     keys = TypeAdapter(Key)
