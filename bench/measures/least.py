@@ -2,32 +2,40 @@
 
 The same bare clients and the same bare server, with the store's transactions
 around each request: claim, ask, record; claim, post, settle; add, answer.  They
-decide, check, sign and measure nothing, and trust everybody.  Beyond these
-ratios no daemon can come that stands on this client, this server and this store.
+decide, check, sign and measure nothing, and trust everybody; but for those of
+the second row, which read the answer and decide by it as relay does, with the
+pure functions that do so, and do nothing else.  Beyond these ratios no daemon
+can come that stands on this client, this server, this store and those functions.
 """
 
 import asyncio
 import itertools
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import aiohttp
 
 from bench.loopback.echo import echoing
-from bench.loopback.processes import Child
 from bench.loopback.server import HOSTS, serving
 from bench.measures import adds, callbacks, polls
-from bench.measures.ground import CONCURRENCY, PROVIDER, fill, folder
+from bench.measures.ground import CONCURRENCY, PROVIDER, configure, fill, folder
 from bench.measures.options import Options
 from bench.pairing import Comparison, Stopwatch, Take, rounds, section
 from bench.report import Section
+from relay import assembly
 from relay.core.delivery import Attempt, DeliveryState, Settlement, Trigger, VerdictKind
-from relay.core.http import Request
-from relay.core.observation import Status
+from relay.core.http import Request, Response
+from relay.core.lessons import lessons
+from relay.core.observation import Job, Observation, Status
 from relay.core.ports import Outgoing, Store
-from relay.core.watch import Continue, Watch
+from relay.core.standing import Standing, after_answer
+from relay.core.watch import Continue, Watch, decide
+from relay.experience import Experience
+from relay.inquiry import Account
+from relay.log import SecretMask
 from relay.occupancy import LANE_CONCURRENCY
+from relay.settings import load_settings
 from relay.store import open_sqlite
 from relay.transport.client import USER_AGENT
 
@@ -40,11 +48,64 @@ Item = TypeVar("Item")
 
 async def measure(options: Options) -> list[Section]:
     """Compare each baseline that keeps what it does with the one that does not."""
-    comparisons = [await _polls(options), await _callbacks(options), await _adds(options)]
+    comparisons = [
+        await _polls(options, "GET, claimed and recorded", _Trusting),
+        await _polls(options, "GET, claimed, understood and recorded", _Deciding),
+        await _callbacks(options),
+        await _adds(options),
+    ]
     return [section("The least that it costs to keep", str(__doc__), comparisons)]
 
 
-async def _polls(options: Options) -> Comparison:
+class _Asking(Protocol):
+    """How a status is asked for, and what the answer means."""
+
+    def __init__(self, account: Account) -> None: ...
+
+    def request(self, watch: Watch, now: float) -> Request: ...
+
+    async def meaning(self, watch: Watch, answer: aiohttp.ClientResponse, now: float) -> Continue: ...
+
+
+class _Trusting:
+    """Asks and reads as the bare client does."""
+
+    def __init__(self, account: Account) -> None:
+        self._base_url = account.provider.request(Job("x", {}), account.read_secrets(), 0.0).url.removesuffix("/x")
+
+    def request(self, watch: Watch, now: float) -> Request:
+        return Request("GET", f"{self._base_url}/{watch.job.id}", {"Authorization": "Bearer sk-bench-0123456789"})
+
+    async def meaning(self, watch: Watch, answer: aiohttp.ClientResponse, now: float) -> Continue:
+        assert (await answer.json())["status"] == "pending"
+        return _continued(watch, now + _STEP_S)
+
+
+class _Deciding:
+    """Asks, reads and decides as relay does."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._secrets = account.read_secrets()
+        self._experience = Experience(account.name, account.following.typical_s)
+        self._standing = Standing()
+
+    def request(self, watch: Watch, now: float) -> Request:
+        return self._account.provider.request(watch.job, self._secrets, now)
+
+    async def meaning(self, watch: Watch, answer: aiohttp.ClientResponse, now: float) -> Continue:
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        response = Response(answer.status, headers, await answer.read())
+        seen = self._account.provider.interpret(watch.job, [response], self._secrets, now)
+        assert isinstance(seen, Observation)
+        self._standing = after_answer(self._standing, seen, asked_at=now, now=now, sample=0.5).standing
+        self._experience.learn(lessons(watch, seen, self._experience, now))
+        decided = decide(watch, seen, self._account.following, self._experience, now=now, sample=0.5)
+        assert isinstance(decided, Continue)
+        return decided
+
+
+async def _polls(options: Options, name: str, kind: type[_Asking]) -> Comparison:
     number = options.count(4000)
     with folder() as path:
         async with (
@@ -52,20 +113,24 @@ async def _polls(options: Options) -> Comparison:
             open_sqlite(path / "relay.db") as store,
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CONCURRENCY)) as session,
         ):
+            configure(path, server.url)
+            asking = kind(assembly.accounts(load_settings(path / "relay.toml"), SecretMask())[PROVIDER])
             job_ids = (f"req-01HXYZ{place:08d}" for place in itertools.count())
             begin = time.time()
             await fill(store, job_ids, number, lambda _: begin)
             moments = itertools.count(begin, _STEP_S)
             turns = await rounds(
                 options.rounds,
-                lambda: _ask_and_record(session, server, store, number, next(moments)),
+                lambda: _ask_and_record(session, asking, store, number, next(moments)),
                 lambda: polls.ask_all(session, server, number),
             )
-    return Comparison("GET, claimed and recorded", "bare aiohttp client", turns)
+    return Comparison(name, "bare aiohttp client", turns)
 
 
-async def _ask_and_record(session: aiohttp.ClientSession, server: Child, store: Store, number: int, now: float) -> Take:
-    told: list[Watch] = []
+async def _ask_and_record(
+    session: aiohttp.ClientSession, asking: _Asking, store: Store, number: int, now: float
+) -> Take:
+    told: list[Continue] = []
     recording = asyncio.Lock()
 
     async def claim() -> Sequence[Watch]:
@@ -74,14 +139,13 @@ async def _ask_and_record(session: aiohttp.ClientSession, server: Child, store: 
         )
 
     async def ask(watch: Watch) -> None:
-        url = f"{server.url}/v2/videos/generations/{watch.job.id}"
-        async with session.get(url, headers={"Authorization": "Bearer sk-bench-0123456789"}) as answer:
-            assert (await answer.json())["status"] == "pending"
-        told.append(watch)
+        request = asking.request(watch, now)
+        async with session.get(request.url, headers=request.headers) as answer:
+            told.append(await asking.meaning(watch, answer, now))
         if not recording.locked():
             async with recording:
                 while told:
-                    recorded = [_continued(each, now + _STEP_S) for each in told]
+                    recorded = told.copy()
                     told.clear()
                     await store.record_polls(recorded, now)
 
