@@ -1,6 +1,7 @@
 """relay doctor: everything that can be looked at from here, each with what mends it."""
 
 import os
+import re
 import shlex
 import shutil
 import stat
@@ -25,6 +26,7 @@ from relay.core.text import one_line
 if TYPE_CHECKING:
     from relay.config import Config, Secret
 
+_COUNT = re.compile(r"\d+ errors?")
 _LEAST_FREE = 100 * 1024 * 1024
 _LITTLE_FREE = 1024 * 1024 * 1024
 _OVERDUE_S = 600.0
@@ -130,8 +132,10 @@ def _configuration(config_path: Path | None) -> "tuple[Config | None, list[Findi
     try:
         settings = load_settings(config_path)
     except ConfigInvalid as error:
-        first, *more = error.report.splitlines()
-        return None, [Finding(Level.FAIL, "configuration", f"{more[-1]}, {first}" if more else first, mend)]
+        lines = error.report.splitlines()
+        first, last = lines[0], lines[-1]
+        told = f"{last}, {first}" if _COUNT.fullmatch(last) else first
+        return None, [Finding(Level.FAIL, "configuration", told, mend)]
     doubts = [Finding(Level.WARN, "configuration", doubt.splitlines()[0], mend) for doubt in settings.warnings]
     return settings, doubts or [Finding(Level.OK, "configuration", str(settings.path))]
 

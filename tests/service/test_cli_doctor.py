@@ -98,6 +98,21 @@ def test_a_wrong_configuration_fails_and_names_the_check(examine: Examine, confi
     assert "daemon, store" in found  # what can be looked at all the same is
 
 
+def test_of_a_configuration_that_is_no_toml_no_caret_is_told(examine: Examine, config: Path) -> None:
+    config.write_text("[server]\n[providers.getimg\n")
+
+    code, found = examine()
+
+    assert code == 1
+    assert found["configuration"] == [
+        (
+            "FAIL",
+            f"{config}:2:18: error: Expected ']' at the end of a table declaration",
+            f"relay config check --config {config}",
+        )
+    ]
+
+
 def test_a_secret_that_is_missing_or_open_to_others_is_told(examine: Examine, config: Path) -> None:
     key = config.parent / "key"
     key.chmod(0o644)
