@@ -227,7 +227,7 @@ def _parameter_errors(error: ValidationError) -> list[InvalidValue]:
 
 
 async def read_body(request: web.Request, limit: int) -> bytes:
-    """Return the body, however often it is asked for; raises ApiProblem for one that is too large, or too slow."""
+    """Return the body, however often it is asked for; raises ApiProblem for one too large, slow or broken."""
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
     if BODY not in request:
@@ -244,10 +244,14 @@ async def read_body(request: web.Request, limit: int) -> bytes:
 
 async def _read(request: web.Request, limit: int) -> bytes:
     body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > limit:
-            raise _too_large(limit)
+    try:
+        async for chunk in request.content.iter_any():
+            body += chunk
+            if len(body) > limit:
+                raise _too_large(limit)
+    except (web.RequestPayloadError, ConnectionError) as error:
+        told = "the body breaks off, or is not encoded as its headers say"
+        raise ApiProblem(Problem.MALFORMED, told, headers={"Connection": "close"}) from error
     return bytes(body)
 
 

@@ -129,6 +129,11 @@ class Conversation(web.RequestHandler):
         finally:
             self._doors.free(self)
 
+    def log_exception(self, *args: object, **kw: object) -> None:
+        """Log what failed outside of every handler, but not a body that was left unread and could not be."""
+        if not isinstance(kw.get("exc_info"), web.RequestPayloadError):
+            super().log_exception(*args, **kw)
+
     def handle_error(
         self,
         request: web.BaseRequest,

@@ -15,6 +15,7 @@ from relay.core.observation import Observation, Status
 
 HELD = b"GET /v1/watches/plain:j1?wait=30 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+ADD = b"POST /v1/watches HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 DONE = Observation(Status.COMPLETED, "done")
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -171,6 +172,34 @@ async def test_a_request_that_does_not_come_is_given_up(
                     writer.write(b"X-More: x\r\n")
                 await asyncio.sleep(0.05)
         writer.close()
+
+
+@pytest.mark.parametrize(("token", "status"), [(SHOP, b"400"), ("", b"401")], ids=["read", "left unread"])
+async def test_a_body_that_is_not_encoded_as_it_says_is_the_clients_mistake(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, token: str, status: bytes
+) -> None:
+    async with served(tmp_path, TOKENS) as api:
+        with structlog.testing.capture_logs() as logs:
+            reader, writer = await connected(api, ADD + f"Authorization: Bearer {token}\r\n".encode())
+            writer.write(b"Content-Encoding: gzip\r\nContent-Length: 20\r\n\r\n" + b"x" * 20)
+            answer = await asyncio.wait_for(reader.read(), 10)
+            writer.close()
+
+    assert answer.split(b" ")[1] == status
+    assert b"application/problem+json" in answer
+    assert (logs, caplog.messages) == ([], [])
+
+
+async def test_a_client_that_leaves_within_its_body_is_no_error(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    with structlog.testing.capture_logs() as logs:
+        _, writer = await connected(api, ADD + b"Content-Length: 20\r\n\r\n{")
+        await until(lambda: any(item._current_request for item in api.listener._runner.server.connections), 10)  # type: ignore[union-attr]
+        (conversation,) = api.listener._runner.server.connections  # type: ignore[union-attr]
+        answering = conversation._task_handler
+        writer.transport.abort()
+        await asyncio.wait_for(asyncio.wait([answering]), 10)
+
+    assert (logs, caplog.messages) == ([], [])
 
 
 def test_half_of_the_files_stay_for_polls_and_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
