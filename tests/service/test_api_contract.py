@@ -653,6 +653,18 @@ class TestSurroundings:
         ]
         assert (await api.call("GET", "/v1/events?cursor=x"))[0] == 422
 
+    async def test_a_list_of_events_goes_on_from_now_where_its_cursor_lies_ahead(self, api: Api) -> None:
+        """As one does that was given before a backup was restored."""
+        for job_id in ("j1", "j2"):
+            _, watch = await api.add(job_id=job_id)
+            _, ahead = await api.call("GET", "/v1/events?cursor=50")
+            await api.end(str(watch["id"]), Observation(Status.COMPLETED, "done"))
+
+            _, page = await api.call("GET", f"/v1/events?cursor={ahead['next_cursor']}")
+
+            assert ahead["items"] == []
+            assert [item["data"]["job_id"] for item in page["items"]] == [job_id]  # type: ignore[attr-defined]
+
 
 class TestHealth:
     async def test_a_living_daemon_is_ready(self, api: Api) -> None:
