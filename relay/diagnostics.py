@@ -164,6 +164,10 @@ def _sentence(item: Any, known: Collection[str]) -> tuple[str, str | None]:
         case "enum" | "literal_error":
             allowed = re.findall(r"'([^']*)'", str(context.get("expected", "")))
             return f'"{key}" must be one of {", ".join(allowed)}', _close(str(item["input"]), allowed)
+        case "model_type" | "dict_type":
+            return f'"{key}" should be a table', None
+        case "list_type" | "tuple_type":
+            return f'"{key}" should be a list', None
         case _:
             message = item["msg"].replace("Input should", "should").replace("String should", "should")
             return f'"{key}" {message}', None

@@ -193,7 +193,7 @@ class HttpRule(_Part):
 
     code: tuple[HttpCode, ...]
     when: Condition | None = None
-    means: Meaning | Literal["body"]
+    means: Literal[Meaning, "body"]
 
 
 class Envelope(_Part):

@@ -121,6 +121,8 @@ def test_a_slip_is_answered_with_what_was_meant(report, text, message, hint):
         (f"[retention]\nwatches = {'9' * 400}", "watches", 'a duration needs a unit; write "30s"'),
         ('[callbacks]\nallow_networks = ["127.0.0.1/33"]', '"127.0.0.1/33"', "does not appear to be an IPv4 or IPv6"),
         ('[callbacks]\nallow_http = "yes"', "allow_http", "should be a valid boolean"),
+        ('[callbacks]\nallow_hosts = "hooks.test"', "allow_hosts", '"allow_hosts" should be a list'),
+        ('[providers]\ngetimg = "k"', "getimg", '"getimg" should be a table'),
         ('[providers.getimg]\nrate = "fast"', "rate", '"fast" is not a rate'),
         ("[providers.getimg]\nconcurrency = 0", "concurrency", "should be greater than or equal to 1"),
         ('[providers.getimg]\nbase_url = "ftp://x.test"', "base_url", "must be a URL"),

@@ -38,7 +38,7 @@ def test_every_condition_is_read(load_text):
         ('longer_than = 600', 11, '"longer_than": a duration needs a unit; write "600s"', ""),
         ('longer_than = "2h", shorter_than = "1h"', 11, '"longer_than" must be less than "shorter_than"', ""),
         ('metadata = { order = 42 }', 24, '"order" should be a valid string', ""),
-        ('metadata = "x"', 11, '"metadata" should be a valid dictionary', ""),
+        ('metadata = "x"', 11, '"metadata" should be a table', ""),
     ],
 )  # fmt: skip
 def test_a_slip_is_told_in_its_place(report, match, column, message, hint):
