@@ -41,7 +41,7 @@ def parse_instant(value: object) -> float | None:
 
 def _parse_iso(text: str) -> float | None:
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text.upper())  # "t" and "z" are as good (RFC 3339, section 5.6)
     except ValueError:
         return None
     if moment.tzinfo is None:
