@@ -25,6 +25,12 @@ _BLIND_MIN_S, _BLIND_MAX_S = 60.0, 86400.0
 _UNAUTHORIZED_BLIND_S = 7 * 86400.0
 """The same while the credential is refused: someone has to bring a new key."""
 
+BLIND_CONFIRMATIONS = 7
+"""How many polls in a row must fail before that end: with their pauses they take a minute.
+
+Where relay slept through all that time, one poll made before the network was back would else end the watch.
+"""
+
 _OLDEST_JOB_S = 30 * 86400.0
 """The provider's word that a job was made longer than this before it was watched is not believed."""
 
@@ -189,9 +195,9 @@ def decide(
         return _observed(watch, answer, following, expectations, now, sample)
     if answer.kind is TroubleKind.MISSING:
         return _missing(watch, answer, following, now, sample)
-    if now >= watch.deadline + _blind_patience_s(watch, answer):
-        return End(watch.id, _timed_out(watch, f"the deadline passed, and the last poll failed: {answer.detail}"))
     failures = watch.failed_polls + 1
+    if failures >= BLIND_CONFIRMATIONS and now >= watch.deadline + _blind_patience_s(watch, answer):
+        return End(watch.id, _timed_out(watch, f"the deadline passed, and the last poll failed: {answer.detail}"))
     return _after_trouble(
         watch,
         answer,

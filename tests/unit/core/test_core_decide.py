@@ -280,7 +280,7 @@ def test_trouble_that_names_a_wait_is_given_it() -> None:
 def test_a_blind_watch_waits_as_long_again_as_it_was_given_between_a_minute_and_a_day(
     kind: TroubleKind, given_s: float, patience_s: float
 ) -> None:
-    watch = replace(WATCH, deadline=BORN + given_s)
+    watch = replace(WATCH, deadline=BORN + given_s, failed_polls=6)
     trouble = Trouble(kind, "HTTP 502")
 
     go_on(watch, trouble, now=watch.deadline)
@@ -295,10 +295,23 @@ def test_a_blind_watch_waits_as_long_again_as_it_was_given_between_a_minute_and_
 
 @pytest.mark.parametrize("kind", KEYLESS)
 def test_a_refused_credential_has_a_week_to_be_replaced(kind: TroubleKind) -> None:
-    week = 7 * 86400.0
+    week, watch = 7 * 86400.0, replace(WATCH, failed_polls=6)
 
-    go_on(WATCH, Trouble(kind, "HTTP 401"), now=WATCH.deadline + week - 0.01)
-    assert end(WATCH, Trouble(kind, "HTTP 401"), now=WATCH.deadline + week).status is Status.TIMED_OUT
+    go_on(watch, Trouble(kind, "HTTP 401"), now=watch.deadline + week - 0.01)
+    assert end(watch, Trouble(kind, "HTTP 401"), now=watch.deadline + week).status is Status.TIMED_OUT
+
+
+@pytest.mark.parametrize("kind", [*BLIND, *KEYLESS])
+def test_who_slept_past_all_patience_asks_in_vain_for_a_minute_before_giving_up(kind: TroubleKind) -> None:
+    woken = WATCH.deadline + 30 * 86400.0
+    watch, now = WATCH, woken
+    for _ in range(6):
+        step = go_on(watch, Trouble(kind, "the host name does not resolve"), now=now)
+        watch, now = after(watch, step), step.next_poll_at
+
+    assert now >= woken + 60
+    assert end(watch, Trouble(kind, "the host name does not resolve"), now=now).status is Status.TIMED_OUT
+    assert end(watch, Observation(Status.COMPLETED), now=now).status is Status.COMPLETED
 
 
 GONE = Trouble(TroubleKind.MISSING, "HTTP 404: no such job")
