@@ -152,7 +152,9 @@ class WatchesQuery(Query):
     metadata: dict[str, str] = Field(
         default_factory=dict, max_length=10, description="`metadata.KEY=VALUE`: with this metadata."
     )
-    cursor: Words | None = Field(None, description="The `next_cursor` of the page before.")
+    cursor: Annotated[str, StringConstraints(pattern=r"^wat_[0-9a-z]{26}$")] | None = Field(
+        None, description="The `next_cursor` of the page before."
+    )
     limit: PageSize = 50
 
 

@@ -314,6 +314,13 @@ class TestReading:
         message = "is not one that a list gave"
         assert (status, problem["errors"]) == (422, [{"field": "cursor", "message": message}])
 
+    @pytest.mark.parametrize("cursor", ["x", "1", "wat_", "WAT_" + "0" * 26, "dlv_" + "0" * 26, "wat_" + "0" * 27])
+    async def test_a_cursor_that_no_list_of_watches_gave_is_refused(self, api: Api, cursor: str) -> None:
+        """It had meant an empty page, which looks like the end, or the first page again."""
+        status, problem = await api.call("GET", f"/v1/watches?cursor={cursor}")
+
+        assert (status, problem["errors"][0]["field"]) == (422, "cursor")  # type: ignore[index]
+
     async def test_lists_are_filtered(self, api: Api) -> None:
         await api.add(job_id="a", metadata={"order": "1"})
         await api.add(job_id="b", metadata={"order": "2"})
