@@ -16,8 +16,8 @@ from relay.core.standing import Footing, Standing
 from relay.core.text import counted
 from relay.core.watch import MISSING_CONFIRMATIONS, Target, Watch
 
-_NEAR = 1.02
-"""Two intervals within this ratio are the same one."""
+_NEAR = 1.03
+"""Two intervals within this ratio are the same one: polls are spread by a fortieth to either side."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from relay.core.delivery import Delivery, DeliveryState
 from relay.core.event import outcome_event
 from relay.core.explanation import Eta, Explanation, History, Surroundings, eta, explain, explain_orphan
 from relay.core.observation import OUTCOMES, Job, JobError, Observation, Status
-from relay.core.outlook import Contention
+from relay.core.outlook import Contention, outlook
 from relay.core.routing import Route
-from relay.core.schedule import Bounds
+from relay.core.schedule import Bounds, next_poll
 from relay.core.standing import Footing, Standing
 from relay.core.watch import Target, Watch
 
@@ -193,6 +193,25 @@ def test_a_look_that_falls_into_a_rest_of_the_credential_is_due_when_that_ends()
 )
 def test_the_reason_for_the_next_look_is_the_rule_that_set_it(watch: Watch, around: Surroundings, because: str) -> None:
     assert reason(watch, around) == because
+
+
+@pytest.mark.parametrize("sample", [0.0, 0.5, 0.9, 0.999])
+def test_the_spread_of_the_polls_is_no_wish_of_the_provider(sample: float) -> None:
+    expectations = AROUND.expectations
+    expected = outlook(WATCH.life, WATCH.model, expectations, BORN + 40)
+    planned = next_poll(
+        expected,
+        AROUND.bounds,
+        expectations.contention,
+        now=BORN + 40,
+        deadline=WATCH.deadline,
+        hint_s=None,
+        sample=sample,
+    )
+
+    assert reason(replace(WATCH, next_poll_at=planned)) == (
+        "that finds its end about 2s late on average with the fewest polls"
+    )
 
 
 def test_whoever_hears_only_of_some_outcomes_is_told_with_them() -> None:
