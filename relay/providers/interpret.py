@@ -138,6 +138,10 @@ class DeclaredProvider:
     def _literal(self, body: Any) -> str | None:
         return extract.provider_status(self._spec.status.path, body)
 
+    def _goes_on(self, body: Any) -> bool:
+        """Tell whether a body says that the job waits or runs, as where the result comes later than its announcement."""
+        return self._literals.get(fold(self._literal(body) or "")) in ("queued", "running")
+
     def _by_presence(self, body: Any) -> str | None:
         return next((rule.means for rule in self._spec.status.rules if rule.holds(body)), None)
 
@@ -256,8 +260,11 @@ class DeclaredProvider:
         meaning = meaning or refused
         status = Status(meaning) if meaning else seen.status
         outputs = self._outputs(then.outputs, job, body, seen.completed_at or now)
+        has_output = bool(outputs) or _has_text(then.outputs, body)
+        if meaning is None and not has_output and self._goes_on(body):
+            return Observation(Status.RUNNING, seen.provider_status, model=seen.model)
         found = replace(seen, status=status, outputs=outputs, raw=_raw(response, body) or seen.raw)
-        return self._concluded(found, then.error, body, has_output=bool(outputs) or _has_text(then.outputs, body))
+        return self._concluded(found, then.error, body, has_output=has_output)
 
 
 def json_body(response: Response) -> Any:

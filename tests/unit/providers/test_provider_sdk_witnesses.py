@@ -207,6 +207,7 @@ RESULT_REFUSED = ("completed_result_refused", "completed_result_refused_in_text"
 APART = {
     "replicate/http_429",  # the SDK sleeps and asks again, ten times
     "fal/completed_result_elsewhere",  # the SDK makes the address of the result itself, and reads no other
+    "fal/completed_result_still_running",  # the SDK takes any 2xx for the result
     *(f"fal/{case}" for case in RESULT_REFUSED),  # their own test is below
 }
 ALL = {name(case): case for case in chain.from_iterable(map(cases, READERS))}
