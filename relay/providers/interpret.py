@@ -139,7 +139,7 @@ class DeclaredProvider:
         return extract.provider_status(self._spec.status.path, body)
 
     def _goes_on(self, body: Any) -> bool:
-        """Tell whether a body says that the job waits or runs, as where the result comes later than its announcement."""
+        """Tell whether a body says that the job waits or runs: a result may come later than the word of it."""
         return self._literals.get(fold(self._literal(body) or "")) in ("queued", "running")
 
     def _by_presence(self, body: Any) -> str | None:
