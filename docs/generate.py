@@ -160,7 +160,8 @@ JSON over HTTP; `GET /openapi.json` describes it to programs in full, the shapes
 Tokens go into `Authorization: Bearer ...`; where there are none, and on the socket, none is needed.
 A token that lacks `admin` sees its own watches only; those of others are 404.
 Errors are [problem documents](errors.md).
-Lists come in pages: `next_cursor`, where it is not null, is the `cursor` of the next one."""
+Lists come in pages: `next_cursor`, where it is not null, is the `cursor` of the next one.
+A page of large items ends before its `limit`, at 4 MiB."""
 
 
 def _fields(title: str, items: Iterable[tuple[str, dict[str, Any]]]) -> str:

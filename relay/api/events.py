@@ -17,6 +17,7 @@ from relay.api.answers import EventPage
 from relay.api.auth import Caller, caller_of
 from relay.api.context import CONTEXT, Context, identify
 from relay.api.pace import PACE
+from relay.api.pages import read_page
 from relay.api.problems import ApiProblem
 from relay.api.requests import EventsQuery, read_query
 from relay.api.views import event_json
@@ -51,10 +52,14 @@ async def list_events(request: web.Request) -> web.StreamResponse:
         with request.app[PACE].holding(caller.name):
             return await _stream(request, context, wanted, query)
     place = int(query.cursor or "0")
-    found = await context.store.events(wanted, after=place, limit=query.limit)
+
+    async def read(last: tuple[int, Event] | None, number: int) -> list[tuple[int, Event]]:
+        return await context.store.events(wanted, after=last[0] if last else place, limit=number)
+
+    page = await read_page(query.limit, read, lambda found: event_json(found[1]))
     # A place that is still to come is one from before a backup was restored: what comes next lies before it.
-    last = found[-1][0] if found else min(place, await context.store.last_event())
-    answer: EventPage = {"items": [event_json(event) for _, event in found], "next_cursor": str(last)}
+    last = page.last[0] if page.last else min(place, await context.store.last_event())
+    answer: EventPage = {"items": page.items, "next_cursor": str(last)}
     return web.json_response(answer)
 
 

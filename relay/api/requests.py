@@ -118,7 +118,9 @@ def _whole_number(text: object) -> object:
     return int(text)
 
 
-PageSize = Annotated[int, Field(ge=1, le=MAX_PAGE, description="Items on a page."), BeforeValidator(_whole_number)]
+PageSize = Annotated[
+    int, Field(ge=1, le=MAX_PAGE, description="Items on a page, at most."), BeforeValidator(_whole_number)
+]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 
 

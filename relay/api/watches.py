@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from aiohttp import web
 from pydantic import ValidationError
@@ -11,6 +12,7 @@ from relay.api.answers import BatchAccepted, BatchRefused, BatchShown, WatchPage
 from relay.api.auth import Caller, caller_of
 from relay.api.context import CONTEXT, Context
 from relay.api.pace import PACE
+from relay.api.pages import read_page
 from relay.api.problems import ApiProblem, Problem
 from relay.api.repetition import unless_known
 from relay.api.requests import (
@@ -131,12 +133,12 @@ async def list_watches(request: web.Request) -> web.Response:
         owner=caller.owner,
         id_prefix=query.id_prefix,
     )
-    found = await context.store.watches(wanted, before=query.cursor, limit=query.limit + 1)
-    page = found[: query.limit]
-    answer: WatchPage = {
-        "items": [shown(context, caller, view) for view in page],
-        "next_cursor": page[-1].watch.id if len(found) > query.limit else None,
-    }
+
+    async def read(last: WatchView | None, number: int) -> list[WatchView]:
+        return await context.store.watches(wanted, before=last.watch.id if last else query.cursor, limit=number)
+
+    page = await read_page(query.limit, read, partial(shown, context, caller))
+    answer: WatchPage = {"items": page.items, "next_cursor": page.last.watch.id if page.last and page.more else None}
     return web.json_response(answer)
 
 

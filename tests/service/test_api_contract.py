@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from support.api import ROOT, SHOP, TOKENS, Api, bearer, served
 
 from relay import __version__
+from relay.api import pages
 from relay.api.requests import Key
 from relay.config import Changes
 from relay.core.condition import Finding
@@ -286,6 +288,41 @@ class TestReading:
 
         assert sorted(seen) == ["j0", "j1", "j2", "j3", "j4"]
         assert page["next_cursor"] is None
+
+    @pytest.mark.parametrize(("number", "more"), [(4, False), (5, False), (6, True)])
+    async def test_a_page_that_is_read_in_several_steps_is_as_long_as_asked_for(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch, number: int, more: bool
+    ) -> None:
+        monkeypatch.setattr(pages, "STEP", 2)
+        for index in range(number):
+            await api.add(job_id=f"j{index}")
+
+        _, page = await api.call("GET", "/v1/watches?limit=5")
+
+        assert len(page["items"]) == min(number, 5)  # type: ignore[arg-type]
+        assert (page["next_cursor"] is not None) == more
+
+    @pytest.mark.parametrize("room", [1, 5000], ids=["less than one", "several"])
+    @pytest.mark.parametrize("path", ["/v1/watches", "/v1/events"])
+    async def test_a_page_ends_where_its_answer_would_be_too_large_and_the_next_goes_on(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch, path: str, room: int
+    ) -> None:
+        """What clients wrote into 500 watches took a gigabyte to be shown at once."""
+        monkeypatch.setattr(pages, "PAGE_BYTES", room)
+        for index in range(7):
+            _, watch = await api.add(job_id=f"j{index}", metadata={"large": "x" * 1000})
+            await api.end(str(watch["id"]), Observation(Status.COMPLETED, "done"))
+        seen: list[list[dict[str, object]]] = []
+        cursor = ""
+        while sum(map(len, seen)) < 7:
+            _, page = await api.call("GET", f"{path}?limit=500{cursor}")
+            seen.append(page["items"])  # type: ignore[arg-type]
+            cursor = f"&cursor={page['next_cursor']}"
+
+        assert len({item["id"] for items in seen for item in items}) == 7
+        assert all(len(items) == 1 or len(json.dumps(items)) <= room for items in seen)
+        assert [len(items) == 1 for items in seen[:-1]] == [room == 1] * (len(seen) - 1)
+        assert path == "/v1/events" or page["next_cursor"] is None
 
     @pytest.mark.parametrize(("path", "watch"), [("/v1/watches", "id"), ("/v1/deliveries", "watch_id")])
     async def test_a_page_follows_one_whose_end_was_deleted_since(self, api: Api, path: str, watch: str) -> None:
