@@ -126,10 +126,12 @@ async def _read_capped(answer: aiohttp.ClientResponse, limit: int) -> tuple[byte
     encoding = answer.headers.get("Content-Encoding", "identity").lower()
     if encoding == "identity" and answer.content.is_eof() and answer.content.total_bytes <= limit:
         return answer.content.read_nowait(), True  # it came with the headers, as short answers do
-    unpack = zlib.decompressobj(wbits=47) if encoding in ("gzip", "x-gzip", "deflate") else None
+    packed, unpack = encoding in ("gzip", "x-gzip", "deflate"), None
     body = bytearray()
     async for chunk in answer.content.iter_chunked(_CHUNK):
         room = limit + 1 - len(body)
+        if packed and unpack is None:
+            unpack = zlib.decompressobj(_wbits(encoding, chunk[0]))
         try:
             body += unpack.decompress(chunk, room) if unpack else chunk[:room]
         except zlib.error as error:
@@ -139,6 +141,16 @@ async def _read_capped(answer: aiohttp.ClientResponse, limit: int) -> tuple[byte
             return bytes(body[:limit]), False
         if unpack and unpack.eof:  # what follows it is nothing, however much there is
             break
-    if unpack and not unpack.eof and answer.content.total_bytes:
+    if unpack and not unpack.eof:
         raise _BadEncoding(f"the {encoding} body is cut short")
     return bytes(body), True
+
+
+def _wbits(encoding: str, first: int) -> int:
+    """Return how zlib has to unpack a body that begins with the byte `first`.
+
+    Some servers send "deflate" without the header of zlib (RFC 1950), whose first byte has 8 in its lower half; that of
+    gzip (RFC 1952) is 31, with which nothing bare begins.
+    """
+    bare = encoding == "deflate" and first & 15 != 8 and first != 31
+    return -zlib.MAX_WBITS if bare else 32 + zlib.MAX_WBITS

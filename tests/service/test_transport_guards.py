@@ -93,6 +93,14 @@ async def test_a_compressed_answer_is_unpacked_within_the_limit(client: Transpor
     assert (response.body, response.complete) == (b"0" * 1000, False)
 
 
+@pytest.mark.parametrize("wbits", [zlib.MAX_WBITS, -zlib.MAX_WBITS], ids=["as the standard has it", "without a header"])
+async def test_deflate_is_unpacked_in_both_forms_that_servers_send(client: Transport, wbits: int) -> None:
+    packer = zlib.compressobj(wbits=wbits)
+    body = packer.compress(b'{"a":1}') + packer.flush()
+    async with server(answering(http(body, "Content-Encoding: deflate"))) as url:
+        assert (await client.send(Request("GET", url), timeout_s=5, max_body=1000)).body == b'{"a":1}'
+
+
 @pytest.mark.parametrize("status", ["200 OK", "204 No Content", "304 Not Modified"])
 async def test_a_body_that_is_empty_needs_no_unpacking(client: Transport, status: str) -> None:
     async with server(answering(http(b"", "Content-Encoding: gzip", status=status))) as url:
