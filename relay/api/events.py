@@ -32,6 +32,8 @@ HEARTBEAT_S = 15.0
 _RECHECK_S = 5.0
 """How often the store is asked without a wake-up: not every event is told of within the process."""
 _PAGE = 50
+_ROOM = 256 * 1024
+"""What a client may be sent at once: it is in memory until a slow one has read it."""
 _WRITE_S = 30.0
 """How long a client may take to read what it was sent, before it is left."""
 _RETRY_MS = 1000
@@ -65,12 +67,13 @@ async def list_events(request: web.Request) -> web.StreamResponse:
 
 @dataclass(slots=True)
 class _Stream:
-    """One client: what it wants, where it is, and when it last heard something."""
+    """One client: what it wants, where it is, when it last heard something, and how many events are read at once."""
 
     response: web.StreamResponse
     wanted: EventFilter
     place: int
     heard_at: float
+    step: int
 
 
 async def _stream(
@@ -80,7 +83,7 @@ async def _stream(
     place = await _start(request, context, query)
     response = web.StreamResponse(headers={"Content-Type": EVENT_STREAM, "Cache-Control": "no-store"})
     response.force_close()
-    stream = _Stream(response, wanted, place, context.clock.monotonic())
+    stream = _Stream(response, wanted, place, context.clock.monotonic(), _PAGE)
     caller = caller_of(request)
     try:
         await response.prepare(request)
@@ -116,17 +119,39 @@ async def _may_still(request: web.Request, caller: Caller) -> bool:
 
 async def _send_next(stream: _Stream, context: Context) -> bool:
     """Send some of what is there, or a heartbeat when it is time; return whether there was anything."""
-    last = await context.store.last_event()
-    try:
-        found = await context.store.events(stream.wanted, after=stream.place, limit=_PAGE)
-    except TooMuch:  # others' lists went first: looked for again from here
-        last, found = stream.place, []
+    found, place = await _read_next(stream, context)
     if found:
         await _send(stream, _blocks(found), context)
-    stream.place = found[-1][0] if len(found) == _PAGE else max(stream.place, last, *(place for place, _ in found))
+    stream.place = place
     if not found and context.clock.monotonic() >= stream.heard_at + HEARTBEAT_S:
         await _send(stream, f": nothing new\nid: {stream.place}\n\n", context)
     return bool(found)
+
+
+async def _read_next(stream: _Stream, context: Context) -> tuple[Sequence[tuple[int, Event]], int]:
+    """Return the next events, which wait in memory until the client has read them, and the place behind them."""
+    last = await context.store.last_event()
+    try:
+        found = await context.store.events(stream.wanted, after=stream.place, limit=stream.step)
+    except TooMuch:  # others' lists went first: looked for again from here
+        return [], stream.place
+    fitting = _fitting(found)
+    if len(fitting) < len(found):
+        stream.step = len(fitting)
+        return fitting, fitting[-1][0]
+    whole = len(found) < stream.step
+    stream.step = min(2 * stream.step, _PAGE)
+    return found, max(stream.place, last, *(place for place, _ in found)) if whole else found[-1][0]
+
+
+def _fitting(found: Sequence[tuple[int, Event]]) -> Sequence[tuple[int, Event]]:
+    """Return the first of `found` that together are not too large, one at least."""
+    size = 0
+    for number, (_, event) in enumerate(found):
+        size += len(event.body)
+        if number and size > _ROOM:
+            return found[:number]
+    return found
 
 
 def _blocks(found: Sequence[tuple[int, Event]]) -> str:

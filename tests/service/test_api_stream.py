@@ -148,6 +148,26 @@ async def test_more_than_fits_a_page_comes_in_order(api: Api, monkeypatch: pytes
         assert [await stream.job() for _ in range(5)] == ["j0", "j1", "j2", "j3", "j4"]
 
 
+@pytest.mark.parametrize(("room", "at_once"), [(1, [1] * 5), (1 << 20, [5])], ids=["large", "small"])
+async def test_large_events_are_sent_one_by_one(
+    api: Api, monkeypatch: pytest.MonkeyPatch, room: int, at_once: list[int]
+) -> None:
+    """A hundred slow clients had fifty of them in memory each."""
+    sent, blocks = list[int](), events._blocks
+    monkeypatch.setattr(events, "_ROOM", room)
+    monkeypatch.setattr(events, "_blocks", lambda found: sent.append(len(found)) or blocks(found))
+    for number in range(5):
+        await finish(api, f"j{number}")
+
+    async with following(api, "?cursor=0") as stream:
+        await stream.block()
+        assert [await stream.job() for _ in range(5)] == ["j0", "j1", "j2", "j3", "j4"]
+        await finish(api, "j5")
+        assert await stream.job() == "j5"
+
+    assert sent == [*at_once, 1]
+
+
 async def test_a_token_is_told_of_its_own_watches_only(guarded: Api) -> None:
     async with following(guarded, Authorization=f"Bearer {SHOP}") as stream:
         await stream.block()
