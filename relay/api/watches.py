@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from relay.api.admission import Admission
 from relay.api.answers import BatchAccepted, BatchRefused, BatchShown, WatchPage, WatchShown
 from relay.api.auth import Caller, caller_of
-from relay.api.context import CONTEXT, Context
+from relay.api.context import CONTEXT, Context, identify
 from relay.api.pace import PACE
 from relay.api.pages import read_page
 from relay.api.problems import ApiProblem, Problem
@@ -150,6 +150,7 @@ async def show(request: web.Request) -> web.Response:
     if wait_s > 0 and not view.watch.status.terminal:
         with request.app[PACE].holding(caller.name):
             view = await _wait(request, view.watch.id, wait_s)
+        await identify(request)  # the token may have been revoked meanwhile
     return unless_known(request, shown(context, caller, view))
 
 

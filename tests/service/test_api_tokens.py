@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from support.api import ROOT, SHOP, TOKENS, Api, bearer, served
+from support.daemon import until
 
 from relay.api import Listener, build_app
 from relay.api.server import open_local
@@ -205,6 +206,22 @@ async def test_a_revoked_token_is_refused_at_once_and_told_so(guarded: Api) -> N
     assert problem["detail"] == f"the token was revoked at {shown['revoked_at']}"
     assert again == shown
     assert (await guarded.call("DELETE", "/v1/tokens/rly_nothing0"))[0] == 404
+
+
+async def test_a_token_that_is_revoked_while_it_waits_is_told_nothing_more(guarded: Api) -> None:
+    guarded.headers = bearer(ROOT)
+    _, watch = await guarded.add()
+    token = await made(guarded, "admin")
+    waiting = asyncio.ensure_future(
+        guarded.call("GET", f"/v1/watches/{watch['id']}?wait=30", headers=bearer(token["token"]))
+    )
+    await until(lambda: guarded.ends._waiting, 10)
+
+    await guarded.call("DELETE", f"/v1/tokens/{token['id']}")
+    await guarded.end(str(watch["id"]), Observation(Status.COMPLETED, "done"))
+    status, problem = await asyncio.wait_for(waiting, 10)
+
+    assert (status, problem["type"]) == (401, "urn:relay:problem:unauthenticated")
 
 
 async def test_an_expired_token_is_refused_and_told_so(guarded: Api) -> None:
