@@ -184,7 +184,8 @@ def drop(ctx: click.Context, ids: tuple[str, ...]) -> int:
     client = client_of(ctx)
 
     def give_up(delivery_id: str) -> None:
-        client.post(f"{_path(delivery_id)}/drop")
-        output.say(f"{one_line(delivery_id)} is given up")
+        state = client.post(f"{_path(delivery_id)}/drop")["state"]
+        name = one_line(delivery_id)
+        output.say(f"{name} is given up" if state == "dropped" else f"{name} was {state} already, and stays so")
 
     return for_each(ids, give_up)

@@ -587,6 +587,16 @@ def test_a_drop_names_each_delivery(api: ScriptedApi, relay: Cli) -> None:
     assert [asked.path for asked in api.asked] == ["/v1/deliveries/dlv_1/drop", "/v1/deliveries/dlv_2/drop"]
 
 
+def test_a_delivery_that_arrived_before_it_was_dropped_is_told_as_that(api: ScriptedApi, relay: Cli) -> None:
+    api.on("POST", "/v1/deliveries/dlv_1/drop", (200, delivery("dlv_1", state="delivered")))
+    api.on("POST", "/v1/deliveries/dlv_2/drop", (200, delivery("dlv_2", state="dropped")))
+
+    done = relay.process("deliveries", "drop", "dlv_1", "dlv_2")
+
+    assert done.returncode == 0
+    assert done.stderr == "dlv_1 was delivered already, and stays so\ndlv_2 is given up\n"
+
+
 def test_an_id_with_a_path_in_it_stays_an_id(api: ScriptedApi, relay: Cli) -> None:
     assert relay.process("deliveries", "show", "dlv_ 1/resend").returncode == 3
     assert api.asked[0].path == "/v1/deliveries/dlv_ 1/resend"
