@@ -46,6 +46,11 @@ class Response:
     complete: bool = True
     elapsed_s: float = 0.0
 
+    @property
+    def text(self) -> str:
+        """The body as UTF-8; what is none stands as U+FFFD, as in a text that was cut within a character."""
+        return self.body.decode("utf-8-sig", "replace")
+
 
 class Fault(StrEnum):
     """Why a request got no answer."""

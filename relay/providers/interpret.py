@@ -269,16 +269,13 @@ class DeclaredProvider:
 
 def json_body(response: Response) -> Any:
     """Return the JSON value of a body, or None where it is none."""
-    try:
-        return parse_json(response.body.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        return None
+    return parse_json(response.text)
 
 
 def _raw(response: Response, body: Any) -> str | None:
     if body is None or len(response.body) > MAX_RAW:
         return None
-    return response.body.decode("utf-8-sig")
+    return response.text
 
 
 def _is_file(response: Response, body: Any) -> bool:

@@ -48,10 +48,7 @@ def without_secrets(response: Response, secrets: frozenset[str]) -> Response:
     quoted = any(spelling in response.body for spelling in encoded)
     if not quoted and b"\\" not in response.body:
         return response
-    try:
-        text = response.body.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return response
+    text = response.text
     if parse_json(text) is None:
         return response
     suspects = _STRING if quoted else _ESCAPED_STRING

@@ -52,7 +52,7 @@ class Case:
     @property
     def raw(self) -> str | None:
         last = next((path for stem in ("second", "body") for path in self.folder.glob(f"{stem}.*")), None)
-        return last.read_text() if last is not None and last.suffix == ".json" else None
+        return last.read_text(errors="replace") if last is not None and last.suffix == ".json" else None
 
     @property
     def expected(self) -> Answer:

@@ -104,10 +104,16 @@ def test_a_body_that_quotes_no_secret_in_a_string_is_left_as_it_is(body: str) ->
     assert without_secrets(sent, frozenset({"12345678", "abc"})) is sent
 
 
-def test_a_body_that_is_no_text_is_left_as_it_is() -> None:
-    sent = Response(200, {}, b'{"a": "12345678 \xff"}')
+def test_a_body_that_is_no_json_is_left_as_it_is() -> None:
+    sent = Response(200, {}, b"\xff\xd8\xff\xe0 12345678 \\")
 
     assert without_secrets(sent, frozenset({"12345678"})) is sent
+
+
+def test_a_secret_is_taken_out_also_beside_bytes_that_are_no_text() -> None:
+    sent = Response(200, {}, b'{"a": "12345678 \xff"}')
+
+    assert without_secrets(sent, frozenset({"12345678"})).body == b'{"a": "*** \\ufffd"}'
 
 
 def test_a_token_made_of_the_secrets_is_not_told_either() -> None:
