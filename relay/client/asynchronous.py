@@ -25,7 +25,10 @@ class AsyncClient:
     async def __aenter__(self) -> "AsyncClient":
         """Open connections as they are needed."""
         local = self.url.startswith(UNIX)
-        connector = aiohttp.UnixConnector(self.url.removeprefix(UNIX)) if local else None
+        # Each wait and each stream holds a connection for long, and would keep the others waiting for one.
+        connector = (
+            aiohttp.UnixConnector(self.url.removeprefix(UNIX), limit=0) if local else aiohttp.TCPConnector(limit=0)
+        )
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         self._session = aiohttp.ClientSession(connector=connector, headers=headers)
         return self

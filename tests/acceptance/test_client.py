@@ -65,6 +65,23 @@ async def test_a_wait_that_takes_too_long_ends(world: World, relay: RelayProcess
     assert refused.value.status == 404
 
 
+async def test_many_waits_keep_no_other_request_waiting(world: World, relay: RelayProcess) -> None:
+    jobs = [f"req-{number}" for number in range(110)]
+    for job in jobs:
+        world.simulator.add_job("getimg", job, LONG)
+    async with AsyncClient(relay.url) as client:
+        await client.add_many([{"provider": "getimg", "job_id": job} for job in jobs])
+        waits = [asyncio.create_task(client.wait(f"getimg:{job}")) for job in jobs]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            watch = await client.get("getimg:req-0")
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+
+    assert not watch.ended
+
+
 async def test_waits_and_streams_survive_a_restart_and_miss_nothing(world: World, relay: RelayProcess) -> None:
     world.simulator.jobs.default = LONG
     plain_events: Queue[Event] = Queue()
