@@ -4,16 +4,21 @@ import base64
 import hashlib
 import hmac
 import json
+import tomllib
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from relay.core.errors import InvalidValue
 from relay.core.http import Request, Response
 from relay.core.observation import Job, Trouble, TroubleKind
-from relay.providers import DeclaredProvider, load_preset
+from relay.providers import DeclaredProvider, load_preset, preset_names
 from relay.providers.catalogue import parse
 
+REQUESTS: dict[str, Any] = tomllib.loads((Path(__file__).parent / "requests.toml").read_text())
+SEEDED = {"getimg", "lumenfall", "nanogpt", "nanogpt-unified"}
 NOW = 1_800_000_000.0
 SECRETS = {"api_key": "secret-of-test", "access_key": "AK", "secret_key": "SK"}
 HEAD = 'title = "T"\nbase_url = "https://api.example.com/v1"\n'
@@ -69,6 +74,30 @@ def test_the_seeded_providers_are_asked_as_they_document(
 
     assert (request.method, request.url, request.body) == ("GET", url, None)
     assert request.headers == {"Accept": "application/json", header: value}
+
+
+@pytest.mark.parametrize("preset", sorted(set(preset_names()) - SEEDED))
+def test_every_other_provider_is_asked_as_it_documents(preset: str) -> None:
+    """The place of the id, the header of the key and what stands before it: none is like the next."""
+    told = REQUESTS[preset]
+    provider = DeclaredProvider(load_preset(preset), preset, told.get("base_url"))
+    request = asked(provider, told.get("job", "job-1"), told.get("params"))
+
+    assert (request.method, request.url) == (told.get("method", "GET"), told["url"])
+    assert request.headers == {"Accept": "application/json"} | told["headers"]
+    assert (json.loads(request.body) if request.body else None) == told.get("body")
+
+
+@pytest.mark.parametrize(
+    ("preset", "needed"),
+    [("bfl", "polling_url"), ("kling", "kind"), ("kling-jwt", "kind"), ("vertex", "model")],
+)
+def test_a_job_that_could_not_be_asked_about_is_refused_at_registration(preset: str, needed: str) -> None:
+    """The parameter that the status call needs is missed at once, and not at every poll."""
+    with pytest.raises(InvalidValue) as refused:
+        DeclaredProvider(load_preset(preset), preset).check(Job(REQUESTS[preset].get("job", "job-1")))
+
+    assert refused.value.field == f"params.{needed}"
 
 
 def test_a_configured_base_url_is_joined_and_not_replaced() -> None:
