@@ -1,4 +1,4 @@
-"""Every status literal of every preset, however it is spelled."""
+"""Every status literal of every preset, however it is spelled, and every result code inside an answer."""
 
 import json
 import tomllib
@@ -13,6 +13,7 @@ from relay.providers import DeclaredProvider, load_preset, preset_names
 from relay.providers.spec import fold
 
 LITERALS: dict[str, Any] = tomllib.loads((Path(__file__).parent / "literals.toml").read_text())
+CODES: dict[str, Any] = tomllib.loads((Path(__file__).parent / "codes.toml").read_text())
 SECRETS = {"api_key": "k", "access_key": "a", "secret_key": "s"}
 
 
@@ -62,6 +63,30 @@ def test_a_boolean_is_a_status(name: str, literal: bool, means: str) -> None:
 def test_no_literal_of_a_preset_goes_untold(name: str) -> None:
     """The list beside this test and the preset name the same literals."""
     assert {fold(literal) for literal in LITERALS[name]["means"]} == set(load_preset(name).status.literals())
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "means"),
+    [(name, code, means) for name, told in CODES.items() for code, means in told["means"].items()],
+)
+@pytest.mark.parametrize("write", [str, lambda code: int(code) if code.isdigit() else code])
+def test_a_result_code_inside_a_200_stands_for_what_it_says(name: str, code: str, means: str, write: Any) -> None:
+    """A 200 is no success: a key that is refused must not end a job, nor a refused job be asked about for ever."""
+    provider = DeclaredProvider(load_preset(name), name)
+    body = body_with(CODES[name]["where"], write(code))
+
+    assert reached(provider.interpret(Job("job-1"), [Response(200, {}, body)], SECRETS, 1_800_000_000.0)) == means
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_no_result_code_of_a_preset_goes_untold(name: str) -> None:
+    """The list beside this test and the preset name the same codes."""
+    envelope = load_preset(name).envelope
+    kinds = ("missing", "unauthorized", "rate_limited", "failed")
+    known = {str(code): kind for kind in kinds for code in getattr(envelope, kind, ())}
+    told = CODES.get(name, {"means": {}})["means"]
+
+    assert {code: means for code, means in told.items() if means != "unavailable"} == known
 
 
 def test_a_job_error_that_quotes_the_key_is_told_without_it() -> None:
