@@ -198,6 +198,18 @@ def event_of(text: str | bytes, place: str | None = None) -> Event:
     return Event(str(told.get("id", "")), told["type"], str(told.get("timestamp", "")), told["data"], place)
 
 
+def may_pass(error: ClientError, request: Request) -> bool:
+    """Tell whether the same request may succeed later; one to be held, where relay holds no more, is made otherwise."""
+    if isinstance(error, ApiError):
+        return error.passing and not is_crowded(error, request)
+    return isinstance(error, Unreachable)
+
+
+def is_crowded(error: ApiError, request: Request) -> bool:
+    """Tell whether relay does not hold `request`, as with a token of which it holds enough."""
+    return error.status == 429 and request.hold_s > 0
+
+
 def value_of(status: int, text: bytes, url: str) -> Any:
     """Return what an answer says; raises ApiError for an error, and Unreachable for what is not of relay."""
     try:

@@ -53,11 +53,22 @@ class Client:
         until = None if timeout_s is None else _now() + timeout_s
         while True:
             left = messages.LONG_POLL_S if until is None else min(until - _now(), messages.LONG_POLL_S)
-            watch = messages.watch_of(self._ask(messages.reading(reference, max(left, 0.0)), until))
+            watch = self._look(reference, max(left, 0.0), until)
             if watch.ended:
                 return watch
             if until is not None and _now() >= until:
                 raise TimeoutError(f"{reference} has not ended after {timeout_s:g} s")
+
+    def _look(self, reference: str, hold_s: float, until: float | None) -> Watch:
+        """Return a watch once it has ended, or after `hold_s`; after a pause where relay does not hold the request."""
+        held = messages.reading(reference, hold_s)
+        try:
+            return messages.watch_of(self._ask(held, until))
+        except ApiError as error:
+            if not messages.is_crowded(error, held):
+                raise
+        _sleep(min(messages.LONGEST_PAUSE_S, hold_s))
+        return messages.watch_of(self._ask(messages.reading(reference), until))
 
     def explain(self, reference: str) -> list[str]:
         """Return in sentences why a watch stands where it stands."""
@@ -121,8 +132,7 @@ class Client:
             except (Unreachable, ApiError) as error:
                 failures += 1
                 pause_s = messages.pause_s(failures)
-                passing = isinstance(error, Unreachable) or error.passing
-                if not passing or _now() + pause_s > give_up:
+                if not messages.may_pass(error, request) or _now() + pause_s > give_up:
                     raise
                 _sleep(pause_s)
 

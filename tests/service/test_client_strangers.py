@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from support.scripted_api import ScriptedApi, scripted_api
+from support.scripted_api import Asked, ScriptedApi, scripted_api, watch_document
 
-from relay.client import AsyncClient, Client, Unreachable
+from relay.client import AsyncClient, Client, Unreachable, messages
 
 
 @pytest.fixture
@@ -34,3 +34,25 @@ async def test_nobody_is_followed_elsewhere(api: ScriptedApi) -> None:
             await client.get("wat_1")
 
     assert [asked.path for asked in api.asked] == ["/v1/watches/wat_1"]
+
+
+async def test_who_may_not_be_held_any_more_looks_now_and_then(
+    api: ScriptedApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind a token that holds as many requests as it may."""
+    monkeypatch.setattr(messages, "LONGEST_PAUSE_S", 0.01)
+    shown = iter([("running", None), ("completed", "2026-11-21T10:05:00.000Z")] * 2)
+
+    def answer(asked: Asked) -> tuple[int, object]:
+        if "wait" in asked.query:
+            return 429, {"detail": "the token holds 100 event streams and waiting requests already"}
+        status, finalized_at = next(shown)
+        return 200, watch_document("wat_1", status, finalized_at=finalized_at)
+
+    api.on("GET", "/v1/watches/wat_1", answer)
+
+    plainly = await asyncio.to_thread(Client(api.url, patience_s=0.0).wait, "wat_1")
+    async with AsyncClient(api.url, patience_s=0.0) as client:
+        ended = await client.wait("wat_1")
+
+    assert (plainly.status, ended.status) == ("completed", "completed")
