@@ -1,12 +1,16 @@
 """How a daemon is reached: by which address, and over which connection; on the standard library."""
 
 import http.client
+import re
 import socket
 from urllib.parse import urlsplit
 
 DEFAULT_URL = "http://127.0.0.1:8377"
 UNIX = "unix:"
 """What the address of a socket of this machine begins with."""
+
+_TOKEN = re.compile(r"[!-~]+")
+"""What an HTTP header can carry of a token: visible ASCII."""
 
 
 def checked_url(text: str) -> str:
@@ -28,6 +32,13 @@ def checked_url(text: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query or strange:
         raise wrong
     return url
+
+
+def checked_token(text: str) -> str:
+    """Return a token; raises ValueError, without the token in it, for what can be none."""
+    if not _TOKEN.fullmatch(text):
+        raise ValueError("the token holds characters that no token has")
+    return text
 
 
 def connection_to(url: str, timeout_s: float) -> tuple[http.client.HTTPConnection, str]:

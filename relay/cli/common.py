@@ -13,14 +13,11 @@ from relay.cli.client import ApiError, Client, default_url, watch_path
 from relay.cli.exit_codes import ExitCode, of_problem
 from relay.cli.failures import NothingMatched as NothingMatched
 from relay.core.duration import parse_duration
-from relay.reaching import checked_url
+from relay.reaching import checked_token, checked_url
 
 _MOST_MATCHES = 2
 _NOT_FOUND, _CONFLICT = 404, 409
 _WHOLE_ID = re.compile(r"wat_[0-9a-z]{26}")
-_TOKEN = re.compile(r"[!-~]+")
-"""What an HTTP header can carry of a token: visible ASCII."""
-
 
 CONFIG_FILE = click.Path(path_type=Path, readable=False)
 """One that cannot be read is a wrong configuration, 78, and no wrong use."""
@@ -72,9 +69,10 @@ def _token(given: str | None, file: str | None) -> str | None:
             raise click.UsageError("the token file holds no text") from None
         if not token:
             raise click.UsageError("the token file is empty")
-    if token and not _TOKEN.fullmatch(token):
-        raise click.UsageError("the token holds characters that no token has")
-    return token
+    try:
+        return checked_token(token) if token else None
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def references(ids: Iterable[str]) -> list[str]:

@@ -10,7 +10,7 @@ import aiohttp
 
 from relay.client import messages
 from relay.client.messages import Added, ApiError, Event, Refused, Request, StreamReader, Unreachable, Watch
-from relay.reaching import DEFAULT_URL, UNIX, checked_url
+from relay.reaching import DEFAULT_URL, UNIX, checked_token, checked_url
 
 
 class AsyncClient:
@@ -18,7 +18,8 @@ class AsyncClient:
 
     def __init__(self, url: str | None = None, token: str | None = None, *, patience_s: float = 30.0) -> None:
         self.url = checked_url(url or os.environ.get("RELAY_URL") or DEFAULT_URL)
-        self._token = token or os.environ.get("RELAY_TOKEN")
+        given = (token or os.environ.get("RELAY_TOKEN") or "").strip()
+        self._token = checked_token(given) if given else None
         self._patience_s = patience_s
         self._session: aiohttp.ClientSession | None = None
 

@@ -9,11 +9,12 @@ from typing import Any
 
 from relay.client import messages
 from relay.client.messages import Added, ApiError, Event, Refused, Request, StreamReader, Unreachable, Watch
-from relay.reaching import DEFAULT_URL, checked_url, connection_to
+from relay.reaching import DEFAULT_URL, checked_token, checked_url, connection_to
 
 
 class Client:
-    """Talks to one relay: `url` is its address, or `unix:/PATH` for its socket; ValueError for what is neither.
+    """Talks to one relay: `url` is its address, or `unix:/PATH` for its socket; ValueError for what is neither,
+    and for a `token` that can be none.
 
     What is left out comes from $RELAY_URL and $RELAY_TOKEN.  While relay cannot
     be reached, requests that do no harm twice are made again for `patience_s`:
@@ -22,7 +23,8 @@ class Client:
 
     def __init__(self, url: str | None = None, token: str | None = None, *, patience_s: float = 30.0) -> None:
         self.url = checked_url(url or os.environ.get("RELAY_URL") or DEFAULT_URL)
-        self._token = token or os.environ.get("RELAY_TOKEN")
+        given = (token or os.environ.get("RELAY_TOKEN") or "").strip()
+        self._token = checked_token(given) if given else None
         self._patience_s = patience_s
 
     def add(

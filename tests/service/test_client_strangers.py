@@ -56,3 +56,19 @@ async def test_who_may_not_be_held_any_more_looks_now_and_then(
         ended = await client.wait("wat_1")
 
     assert (plainly.status, ended.status) == ("completed", "completed")
+
+
+@pytest.mark.parametrize("make", [Client, AsyncClient])
+def test_what_can_be_no_token_is_refused_without_being_shown(make: type[Client] | type[AsyncClient]) -> None:
+    with pytest.raises(ValueError, match=r"^the token holds characters that no token has$"):
+        make("http://127.0.0.1:1", "rly_secret\r\nX-Admin: 1")
+
+
+async def test_a_token_as_a_file_holds_it_is_sent_without_its_line_break(api: ScriptedApi) -> None:
+    api.watch("wat_1", "completed")
+
+    await asyncio.to_thread(Client(api.url, "rly_token\n").get, "wat_1")
+    async with AsyncClient(api.url, "rly_token\n") as client:
+        await client.get("wat_1")
+
+    assert [asked.authorization for asked in api.asked] == ["Bearer rly_token"] * 2
