@@ -203,9 +203,19 @@ REFUSALS = {
 }
 CODES = {TroubleKind.MISSING: 404, TroubleKind.UNAUTHORIZED: 401, TroubleKind.UNAVAILABLE: 502}
 
-RESULT_REFUSED = ("completed_result_refused", "completed_result_refused_in_text", "completed_result_too_early")
+RESULT_REFUSED = (
+    "completed_result_refused",
+    "completed_result_refused_in_text",
+    "completed_result_too_early",
+    "completed_result_too_large",
+    "completed_result_unsupported",
+)
 APART = {
     "replicate/http_429",  # the SDK sleeps and asks again, ten times
+    "replicate/succeeded_by_version",  # the SDK takes no prediction without a model
+    "fal/completed_with_error_object",  # the SDK hands on the object, for it knows an error as text only
+    "fal/completed_result_refused_in_error",  # the SDK looks for the words in "detail" only
+    "fal/completed_result_refused_in_plain_error",  # the same
     "fal/completed_result_elsewhere",  # the SDK makes the address of the result itself, and reads no other
     "fal/completed_result_still_running",  # the SDK takes any 2xx for the result
     *(f"fal/{case}" for case in RESULT_REFUSED),  # their own test is below
