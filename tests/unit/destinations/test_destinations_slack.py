@@ -213,10 +213,15 @@ def test_success_that_does_not_say_ok_is_delivered_with_a_warning(noon: float) -
     [
         (b"no_service", VerdictKind.REFUSED),
         (b'{"ok":false,"error":"invalid_token"}', VerdictKind.REFUSED),
+        (b"channel_is_archived", VerdictKind.REFUSED),
         (b"invalid_blocks", VerdictKind.RETRY),
         (b"user_not_found", VerdictKind.RETRY),
         (b'{"ok":false,"error":"ratelimited"}', VerdictKind.RETRY),
+        (b"rate_limited", VerdictKind.RETRY),
         (b"rollup_error", VerdictKind.RETRY),
+        (b'{"ok":false,"error":"fatal_error"}', VerdictKind.RETRY),
+        (b'{"ok":false,"error":"internal_error"}', VerdictKind.RETRY),
+        (b'{"ok":false,"error":"service_unavailable"}', VerdictKind.RETRY),
     ],
 )
 def test_an_error_counts_even_where_the_status_is_200(body: bytes, kind: VerdictKind, noon: float) -> None:
@@ -245,7 +250,14 @@ def test_a_dead_webhook_is_refused_at_once(status: int, code: str, noon: float) 
     assert verdict.reason == f"the Slack webhook is dead: HTTP {status}: {code}"
 
 
-REFUSED = ["invalid_blocks", "invalid_blocks_format", "invalid_attachments", "too_many_attachments", "invalid_payload"]
+REFUSED = [
+    "invalid_blocks",
+    "invalid_blocks_format",
+    "invalid_attachments",
+    "too_many_attachments",
+    "invalid_payload",
+    "msg_blocks_too_long",
+]
 
 
 @pytest.mark.parametrize("code", REFUSED)

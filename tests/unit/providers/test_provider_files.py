@@ -124,6 +124,35 @@ def test_more_is_read_of_answers_that_hold_the_result_themselves(preset: str, si
     assert blueprint(preset, None).max_body == size
 
 
+@pytest.mark.parametrize(
+    ("preset", "rate"),
+    [("nanogpt", "25/s"), ("nanogpt-unified", "25/s"), ("replicate", "3000/m"), ("assemblyai", "4000/m")],
+)
+def test_a_documented_limit_of_a_key_is_kept_from_the_start(preset: str, rate: str) -> None:
+    assert load_preset(preset).defaults.rate == rate
+
+
+def test_a_batch_is_watched_for_longer_than_its_window_of_a_day() -> None:
+    """It may take all of its 24 hours, and the deadline of other jobs is six."""
+    assert load_preset("openai-batches").defaults.deadline == "26h"
+
+
+@pytest.mark.parametrize(
+    ("preset", "least"),
+    [
+        ("assemblyai", "3s"),
+        ("gemini", "5s"),
+        ("openrouter", "5s"),
+        ("runway", "5s"),
+        ("stability", "5s"),
+        ("vertex", "5s"),
+    ],
+)
+def test_a_provider_that_asks_for_patience_is_given_it(preset: str, least: str) -> None:
+    """Their documents and SDKs name these pauses, or longer ones."""
+    assert load_preset(preset).defaults.min_interval == least
+
+
 def test_the_presets_of_the_first_providers_are_there() -> None:
     """They are known by the names that a configuration enables."""
     assert {"getimg", "lumenfall", "nanogpt", "nanogpt-unified"} <= set(preset_names())

@@ -159,6 +159,13 @@ def test_a_parameter_cannot_climb_out_of_the_path(kind: str) -> None:
         made(KIND).check(Job("j", {"kind": kind}))
 
 
+@pytest.mark.parametrize("app", ["flux", "fal-ai/flux/dev", "../flux", "fal-ai/", "fal-ai/fl?x"])
+def test_the_app_of_fal_is_owner_and_name_alone(app: str) -> None:
+    """fal answers for the app, not for the endpoint below it that the job was submitted to."""
+    with pytest.raises(InvalidValue, match=r"params\.app"):
+        DeclaredProvider(load_preset("fal"), "fal").check(Job("j", {"app": app}))
+
+
 def test_a_resource_name_keeps_its_slashes() -> None:
     """An id_pattern makes the id a name such as Google's, and still bounds it."""
     provider = made('id_pattern = "models/[a-z0-9./-]+"\n[poll]\npath = "/{id}"\n')
