@@ -116,7 +116,7 @@ def adding(
         "job_id": job_id,
         "params": dict(params or {}),
         "callback_url": callback_url,
-        "destinations": list(destinations),
+        "destinations": _several(destinations),
         "deadline": deadline,
         "metadata": dict(metadata or {}),
     }
@@ -131,9 +131,14 @@ def reading(reference: str, hold_s: float = 0.0) -> Request:
 
 def stream_path(types: Iterable[str], provider: str | None, watch: str | None, since: str | None) -> str:
     """Return the path of a stream of events."""
-    wanted = {"type": list(types), "provider": provider, "watch": watch, "cursor": since}
+    wanted = {"type": _several(types), "provider": provider, "watch": watch, "cursor": since}
     query = urlencode({key: value for key, value in wanted.items() if value}, doseq=True)
     return f"/v1/events?{query}" if query else "/v1/events"
+
+
+def _several(names: Iterable[str]) -> list[str]:
+    """Return names; a single one is no list of its letters."""
+    return [names] if isinstance(names, str) else list(names)
 
 
 def batches(jobs: Iterable[Mapping[str, Any]]) -> Iterator[Request]:

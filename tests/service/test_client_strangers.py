@@ -72,3 +72,10 @@ async def test_a_token_as_a_file_holds_it_is_sent_without_its_line_break(api: Sc
         await client.get("wat_1")
 
     assert [asked.authorization for asked in api.asked] == ["Bearer rly_token"] * 2
+
+
+def test_a_single_name_is_not_taken_for_its_letters() -> None:
+    """A stream of the types "j", "o" and "b" has no events, and is silent for ever."""
+    assert messages.stream_path("job.completed", None, None, None) == "/v1/events?type=job.completed"
+    (batch,) = messages.batches([{"provider": "getimg", "job_id": "req-1", "destinations": "ops"}])
+    assert batch.body["watches"][0]["destinations"] == ["ops"]
