@@ -92,6 +92,8 @@ def test_slack_shows_a_digest_in_blocks(storm: Callable[[int], list[Outgoing]], 
     message = json.loads(SLACK.digest(storm(20), noon).body or b"")
 
     header, tallies, items, links, rest, ids = message["blocks"]
+    assert [block["type"] for block in message["blocks"]] == ["header", *["section"] * 4, "context"]
+    assert items["text"] | {"text": ""} == {"type": "plain_text", "text": "", "emoji": False}
     assert (
         header["text"]["text"] == message["text"] == "23 jobs ended: 1 failed, 1 timed out, 1 cancelled, 20 completed"
     )

@@ -173,9 +173,9 @@ def test_a_long_message_is_cut_between_escapes(
 
 
 def test_a_link_cannot_end_early(delivery: Delivery, producing: Callable[..., Event], noon: float) -> None:
-    event = producing(Output("https://cdn.example/a)[b](c)\\@everyone<d>", content_type="x](https://evil.example)"))
+    event = producing(Output("https://cdn.example/a)[b](c)\\@everyone<d>`e`", content_type="x](https://evil.example)"))
     assert embed_of(delivery, event, noon)["description"] == (
-        "[Output 1, x\\]\\(https://evil.example\\)](https://cdn.example/a%29%5Bb%5D%28c%29%5C%40everyone%3Cd%3E)"
+        "[Output 1, x\\]\\(https://evil.example\\)](https://cdn.example/a%29%5Bb%5D%28c%29%5C%40everyone%3Cd%3E%60e%60)"
     )
 
 
@@ -241,6 +241,8 @@ def test_success_is_delivered(status: int, noon: float) -> None:
         answer(404, 10015),
         answer(401, 50027),
         answer(404, 10003),
+        answer(400, 10015),
+        answer(400, 10003),
         answer(400, 10004),
         answer(403, 50001),
         answer(403, 50013),
@@ -295,6 +297,7 @@ def test_cloudflares_own_rate_limit_waits_a_minute(noon: float) -> None:
         answer(503, 130000),
         answer(403, 40333),
         answer(400, 20016),
+        answer(400, 40004),
         Response(400, body=b'{"code": [1]}'),
         Response(400, body=b'{"a":' * 3000),
         Response(400, body=b"[" * 16000),
