@@ -114,6 +114,7 @@ def test_discord_shows_a_digest_in_an_embed(storm: Callable[[int], list[Outgoing
     (embed,) = message["embeds"]
     assert embed["title"] == "23 jobs ended: 1 failed, 1 timed out, 1 cancelled, 20 completed"
     assert embed["color"] == 0xE01E5A
+    assert embed["footer"] == {"text": "23 deliveries, from dlv_00000000 to dlv_00000022"}
     assert embed["fields"][0] == {"name": "getimg", "value": "20 completed"}
     lines = embed["description"].split("\n")
     assert lines[0].startswith("- nanogpt job failed · run\\_7")
@@ -155,6 +156,7 @@ def test_a_digest_that_was_refused_is_plain_the_next_time(
     message = json.loads(destination.digest(again, noon).body or b"")
 
     assert not {"blocks", "embeds"} & message.keys()
+    assert (message.get("flags") == 4) == (key == "content")  # Discord previews no link
     lines = message[key].split("\n")
     assert lines[0] == "23 jobs ended: 1 failed, 1 timed out, 1 cancelled, 20 completed"
     assert len(lines) == 1 + 3 + 10 + 1 + 1
