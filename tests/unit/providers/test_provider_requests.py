@@ -309,3 +309,13 @@ def test_the_second_request_never_goes_elsewhere(url: object) -> None:
 
     assert isinstance(meaning, Trouble)
     assert meaning.kind is TroubleKind.MALFORMED
+
+
+@pytest.mark.parametrize(("status", "kind"), [(418, TroubleKind.MISSING), (404, TroubleKind.MISSING), (503, None)])
+def test_a_rule_may_be_about_a_class_of_codes(status: int, kind: TroubleKind | None) -> None:
+    """A file may say "4xx", which is none of the other classes."""
+    provider = made('[poll]\npath = "/{id}"\n[[http]]\ncode = ["4xx"]\nmeans = "missing"\n')
+    meaning = provider.interpret(Job("j"), [Response(status, {}, b"{}")], SECRETS, NOW)
+
+    assert isinstance(meaning, Trouble)
+    assert meaning.kind is (kind or TroubleKind.UNAVAILABLE)
