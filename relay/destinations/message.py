@@ -5,6 +5,7 @@ older relay may have written the rest.
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,6 +41,8 @@ _DELIVERY_NEWS: Mapping[str, str] = {
     "destination.recovered": "takes deliveries again",
     "delivery.exhausted": "did not take a delivery, which was given up",
 }
+_MEDIA_TYPE = re.compile(r"(application|audio|font|image|message|model|multipart|text|video)/[\w.+-]+", re.ASCII)
+"""One of the registered top-level types (RFC 6838, section 4.2): no host is named like that."""
 _NAME_LIMIT = 60
 _VALUE_LIMIT = 200
 _ERROR_LIMIT = 1000
@@ -214,10 +217,12 @@ def is_followable(url: str) -> bool:
 
 
 def _label(number: int, output: Mapping[str, object]) -> str:
+    """Return what a link is called: nothing that could be taken for another address."""
+    content_type = _text(output.get("content_type"), _NAME_LIMIT) or ""
     width, height = _number(output.get("width")), _number(output.get("height"))
     duration_s = _number(output.get("duration_s"))
     details = (
-        _text(output.get("content_type"), _NAME_LIMIT),
+        content_type if _MEDIA_TYPE.fullmatch(content_type) else None,
         f"{_shown(width)}x{_shown(height)}" if width is not None and height is not None else None,
         format_duration(duration_s) if duration_s is not None else None,
     )

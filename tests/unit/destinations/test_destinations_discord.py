@@ -175,7 +175,7 @@ def test_a_long_message_is_cut_between_escapes(
 def test_a_link_cannot_end_early(delivery: Delivery, producing: Callable[..., Event], noon: float) -> None:
     event = producing(Output("https://cdn.example/a)[b](c)\\@everyone<d>`e`", content_type="x](https://evil.example)"))
     assert embed_of(delivery, event, noon)["description"] == (
-        "[Output 1, x\\]\\(https://evil.example\\)](https://cdn.example/a%29%5Bb%5D%28c%29%5C%40everyone%3Cd%3E%60e%60)"
+        "[Output 1](https://cdn.example/a%29%5Bb%5D%28c%29%5C%40everyone%3Cd%3E%60e%60)"
     )
 
 

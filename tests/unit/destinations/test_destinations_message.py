@@ -156,6 +156,26 @@ def test_an_output_is_labelled_by_what_is_known_of_it(tell: Callable[..., Notice
     assert told.outputs == 3
 
 
+@pytest.mark.parametrize(
+    ("content_type", "label"),
+    [
+        ("video/mp4", "Output 1, video/mp4"),
+        ("image/svg+xml", "Output 1, image/svg+xml"),
+        ("application/vnd.ms-excel", "Output 1, application/vnd.ms-excel"),
+        ("https://bank.example/login", "Output 1"),
+        ("bank.example/login", "Output 1"),
+        ("video/mp4 https://bank.example", "Output 1"),
+        ("", "Output 1"),
+        (7, "Output 1"),
+    ],
+)
+def test_a_link_is_not_called_after_another_address(
+    content_type: object, label: str, tell: Callable[..., Notice]
+) -> None:
+    told = tell({"outputs": [{"url": "https://a.example/1", "content_type": content_type}]})
+    assert [link.label for link in told.links] == [label]
+
+
 def test_text_is_cut_after_its_escapes_are_counted() -> None:
     assert fit("a&b", 7, {"&": "&amp;"}) == "a&amp;b"
     assert fit("a&b", 6, {"&": "&amp;"}) == "a…"
